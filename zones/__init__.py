@@ -1,0 +1,3 @@
+"""One OpenStack Compute endpoint over every cloud that one has."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""The compute service: it owns hosts, keeps a ledger, and drives what runs servers."""

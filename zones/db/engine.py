@@ -1,0 +1,142 @@
+"""Run whole transactions on SQLite or PostgreSQL, again when the database says «try again».
+
+A transaction is a plain function `fn(conn, *args)`; `Database.run(fn, *args)` opens, commits and,
+after a serialization failure or a lost connection, repeats it whole. A connection that is lost
+*during* commit leaves it unknown whether the transaction took place, so every transaction of the
+house is written to be harmless when it runs twice (ids are made before, inserts ignore what is
+there, updates are conditional).
+"""
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+from sqlalchemy.engine import Connection, Engine
+
+from zones.errors import Unavailable
+
+T = TypeVar("T")
+P = ParamSpec("P")
+LOG = logging.getLogger(__name__)
+
+
+class Lane(Protocol):
+    """Where blocking C code runs: `green.lane(...)` in a service, the caller's thread in tests."""
+
+    def __call__(self, job: Callable[[], T], /) -> T:
+        """Run `job` and return what it returns, or raise what it raises."""
+
+
+def here(job: Callable[[], T], /) -> T:
+    """The lane that is no lane: run the job in the calling thread."""
+    return job()
+
+
+class Database:
+    """One engine and the rule of how transactions run on it.
+
+    `lane` is used for SQLite only: psycopg2 is cooperative by itself. `patience` bounds, in
+    seconds, how long one call repeats while the database is away; then `Unavailable`.
+    """
+
+    def __init__(self, url: str, *, lane: Lane | None = None, patience: float = 30.0,
+                 pool_size: int = 10, timeout: float = 10.0) -> None:
+        self.url = sa.make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self.patience = patience
+        self._lane: Lane = lane if self.is_sqlite and lane is not None else here
+        self.engine = _sqlite_engine(self.url) if self.is_sqlite else _postgresql_engine(
+            self.url, pool_size, timeout)
+
+    def run(self, transaction: Callable[Concatenate[Connection, P], T],
+            *args: P.args, **kwargs: P.kwargs) -> T:
+        """The result of `transaction(conn, *args)`, committed. Raises `Unavailable` after `patience`."""
+        deadline = time.monotonic() + self.patience
+        pause = 0.02
+        while True:
+            try:
+                return self._lane(lambda: self._once(transaction, args, kwargs))
+            except exc.DBAPIError as error:
+                if not _passing(error):
+                    raise
+                if time.monotonic() + pause > deadline:
+                    raise Unavailable("the zone's database does not answer",
+                                      code="database_unavailable") from error
+                LOG.warning("transaction %s is repeated: %s", transaction.__name__,
+                            str(error.orig).strip().splitlines()[:1])
+            time.sleep(pause * (0.5 + random.random()))  # noqa: S311 - jitter, not a secret
+            pause = min(pause * 2, 1.0)
+
+    def _once(self, transaction: Callable[..., T], args: tuple[Any, ...],
+              kwargs: dict[str, Any]) -> T:
+        with self.engine.begin() as conn:
+            return transaction(conn, *args, **kwargs)
+
+    def close(self) -> None:
+        """Give back every connection."""
+        self._lane(self.engine.dispose)
+
+
+def now(conn: Connection) -> float:
+    """The database's clock in seconds since the epoch: the one that leases are judged by."""
+    if conn.dialect.name == "sqlite":
+        return time.time()  # one process, one machine: its clock is the database's
+    return float(conn.execute(_PG_NOW).scalar_one())
+
+
+_PG_NOW = sa.text("SELECT extract(epoch FROM clock_timestamp())::double precision")
+
+
+def insert_new(conn: Connection, table: sa.Table, rows: list[dict[str, Any]]) -> int:
+    """Insert the rows that are not there yet (by any unique key); the number inserted."""
+    if not rows:
+        return 0
+    if conn.dialect.name == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert as insert_sqlite
+        statement: Any = insert_sqlite(table).on_conflict_do_nothing()
+    else:
+        from sqlalchemy.dialects.postgresql import insert as insert_pg
+        statement = insert_pg(table).on_conflict_do_nothing()
+    return sum(conn.execute(statement, row).rowcount for row in rows)
+
+
+def _passing(error: exc.DBAPIError) -> bool:
+    """Whether the same transaction may succeed later: connection lost, serialization, lock."""
+    if error.connection_invalidated:
+        return True
+    code = getattr(error.orig, "pgcode", None)
+    if code is not None:
+        return code[:2] in ("08", "40", "53", "57") or code == "55P03"
+    text = str(error.orig).lower()
+    return isinstance(error, exc.OperationalError) and any(words in text for words in (
+        "locked", "connection", "server closed", "terminat", "could not receive", "ssl"))
+
+
+def _sqlite_engine(url: sa.URL) -> Engine:
+    engine = sa.create_engine(
+        url, poolclass=sa.pool.StaticPool,
+        connect_args={"check_same_thread": False, "timeout": 30, "isolation_level": None})
+
+    @sa.event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: Any) -> None:
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON",
+                       "cache_size=-65536", "temp_store=MEMORY"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(conn: Connection) -> None:
+        conn.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _postgresql_engine(url: sa.URL, pool_size: int, timeout: float) -> Engine:
+    if url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg2")
+    return sa.create_engine(
+        url, pool_size=pool_size, max_overflow=pool_size, pool_timeout=timeout,
+        pool_recycle=1800, connect_args={"connect_timeout": int(timeout)})
