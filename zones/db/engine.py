@@ -15,6 +15,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import exc
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 
 from zones.errors import Unavailable
@@ -96,11 +97,9 @@ def insert_new(conn: Connection, table: sa.Table, rows: list[dict[str, Any]]) ->
     if not rows:
         return 0
     if conn.dialect.name == "sqlite":
-        from sqlalchemy.dialects.sqlite import insert as insert_sqlite
-        statement: Any = insert_sqlite(table).on_conflict_do_nothing()
+        statement: Any = sqlite.insert(table).on_conflict_do_nothing()
     else:
-        from sqlalchemy.dialects.postgresql import insert as insert_pg
-        statement = insert_pg(table).on_conflict_do_nothing()
+        statement = postgresql.insert(table).on_conflict_do_nothing()
     return sum(conn.execute(statement, row).rowcount for row in rows)
 
 
