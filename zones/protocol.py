@@ -204,6 +204,8 @@ class HostReport(msgspec.Struct, frozen=True, tag=True):
     failed_builds: int = 0
     capabilities: dict[str, list[str]] = {}
     live: dict[str, float] = {}
+    unsupported: list[str] = []
+    """Server actions (of `states.ACTIONS`) that the driver of this host can't do."""
     interval: float = 10.0
     v: int = VERSION
 
@@ -224,12 +226,13 @@ class News(msgspec.Struct, frozen=True, tag=True):
     version: int
     state: str
     power_state: int = 0
-    vm_state: str | None = None
     addresses: dict[str, list[dict[str, Any]]] = {}
     availability_zone: str = ""
     reason: str | None = None
     message: str = ""
     launched_at: float | None = None
+    gone: bool = False
+    """Nothing of the attempt exists any more: its room is free again."""
     report: HostReport | None = None
 
 
@@ -249,6 +252,43 @@ class Done(msgspec.Struct, frozen=True, tag=True):
     result: dict[str, Any] = {}
     addresses: dict[str, list[dict[str, Any]]] | None = None
     report: HostReport | None = None
+
+
+class Claim(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One attempt in a compute service's ledger: the claim that it holds and what became of it.
+
+    A cancelled claim is the tombstone of its attempt. Until `gone` its room is still taken and
+    something of it may exist; `spec` is None only for a tombstone of an attempt never seen.
+    """
+
+    attempt: str
+    server: str
+    host: str
+    state: str
+    version: int
+    spec: ServerSpec | None = None
+    vcpus: int = 0
+    ram: int = 0
+    disk: int = 0
+    gone: bool = False
+    power_state: int = 0
+    addresses: dict[str, list[dict[str, Any]]] = {}
+    reason: str | None = None
+    message: str = ""
+    launched_at: float | None = None
+    heard: int = 0
+
+    @property
+    def holds_room(self) -> bool:
+        """Whether this claim still takes room on its host."""
+        return not self.gone
+
+
+class Operation(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One action in a compute service's ledger; `done` is None while it is under way."""
+
+    act: Act
+    done: Done | None = None
 
 
 # ---------------------------------------------------------------- to everyone in the zone
@@ -273,7 +313,7 @@ class Wake(msgspec.Struct, frozen=True, tag=True):
 Message = Boot | Remove | Act | Ask | Answer | Heard | HostReport | News | Done | Solicit | Echo | Wake
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(Message)
+_decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
 _spec_decoder = msgspec.json.Decoder(ServerSpec)
 
 

@@ -4,7 +4,7 @@ Names are Nova's (`nova.compute.vm_states`, `task_states`, `power_state`). No ot
 states to decide whether something is allowed.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from zones.errors import Conflict
 
@@ -37,17 +37,13 @@ LIVE_ATTEMPTS = frozenset({OPEN, ACCEPTED, ATTEMPT_RUNNING})
 class Action:
     """One server action: where it may start, what it shows meanwhile, what it ends in.
 
-    `ends_in` None leaves the vm_state as it was. `on_host` False: the zone does it alone, at once.
-    `needs_unlocked`: a locked server refuses it to everyone but an admin.
+    `ends_in` None leaves the vm_state as it was.
     """
 
     name: str
     allowed: frozenset[str]
     task_state: str
     ends_in: str | None = None
-    power: frozenset[int] = field(default_factory=frozenset)
-    on_host: bool = True
-    needs_unlocked: bool = True
 
 
 def _action(name: str, allowed: str, task: str, ends_in: str | None = None) -> Action:
@@ -74,6 +70,21 @@ ACTIONS: dict[str, Action] = {action.name: action for action in (
     _action("shelve", "active stopped paused suspended", "shelving", SHELVED_OFFLOADED),
     _action("unshelve", "shelved_offloaded", "unshelving", ACTIVE),
 )}
+
+OBSERVED: dict[tuple[str, int], str] = {
+    (ACTIVE, SHUTDOWN): STOPPED, (ACTIVE, CRASHED): STOPPED, (ACTIVE, PAUSED): V_PAUSED,
+    (ACTIVE, SUSPENDED): V_SUSPENDED, (STOPPED, RUNNING): ACTIVE, (V_PAUSED, RUNNING): ACTIVE,
+    (V_SUSPENDED, RUNNING): ACTIVE, (V_PAUSED, SHUTDOWN): STOPPED, (V_PAUSED, CRASHED): STOPPED,
+    (V_SUSPENDED, SHUTDOWN): STOPPED,
+}
+"""(vm_state, power state that was noticed) → vm_state, when nobody asked for the change."""
+
+
+def after(action: Action, vm_state: str, power_state: int) -> str:
+    """The vm_state in which a finished action leaves a server whose power state is now this."""
+    ends_in = action.ends_in or vm_state
+    return STOPPED if ends_in == ACTIVE and power_state == SHUTDOWN else ends_in
+
 
 _STATUS = {
     ACTIVE: "ACTIVE", BUILDING: "BUILD", V_PAUSED: "PAUSED", V_SUSPENDED: "SUSPENDED",

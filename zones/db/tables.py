@@ -89,7 +89,8 @@ server = sa.Table(
     _str("group_id", 36), _time("created_at"), _time("updated_at"), _time("launched_at"),
     _time("terminated_at"), _flag("deleted"), sa.Column("spec", sa.LargeBinary),
     _str("attempt_id", 36), _int("attempts"), _int("news_version"), _int("version", 1),
-    sa.Column("feed_seq", sa.BigInteger),
+    sa.Column("feed_seq", sa.BigInteger), _int("quota_cores"), _int("quota_ram"),
+    _str("shelved_image_id", 36),
 )
 sa.Index("server_by_owner", server.c.owner_peer, server.c.project_id, server.c.deleted,
          server.c.created_at, server.c.id)

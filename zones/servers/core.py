@@ -52,8 +52,13 @@ class Core:
     max_backlog: int
     service_of: Callable[[str], str | None]
     """The compute service that owns a host, by its last report; None when it never reported."""
-    driver_actions: Callable[[str], frozenset[str] | None]
-    """The actions that the driver of a host can do; None while that is unknown."""
+    unsupported: Callable[[str], frozenset[str]]
+    """The actions that the driver of a host has said it can't do."""
+    is_up: Callable[[str], bool]
+    """Whether the service of a host was heard lately."""
+    seal: Callable[[str], str]
+    unseal: Callable[[str], str]
+    """Secrets at rest: what is stored is sealed."""
 
 
 Row = dict[str, Any]

@@ -1,0 +1,69 @@
+"""Writes to servers: every one of them makes a new version that the feed has not numbered yet."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from zones.db.engine import insert_new
+from zones.db.tables import server, server_group
+
+_LOCK = (sa.select(server).where(server.c.id.in_(sa.bindparam("ids", expanding=True)))
+         .order_by(server.c.id).with_for_update())
+_CHANGE = (sa.update(server).where(server.c.id == sa.bindparam("b_id"))
+           .values(version=server.c.version + 1, feed_seq=None))
+
+
+def insert_servers(conn: Connection, rows: list[dict[str, Any]]) -> int:
+    """Insert the servers that are not there yet; how many were new."""
+    return insert_new(conn, server, rows)
+
+
+def lock(conn: Connection, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """These servers' rows by id, locked in id order until the transaction ends."""
+    if not ids:
+        return {}
+    return {row["id"]: dict(row) for row in
+            conn.execute(_LOCK, {"ids": sorted(set(ids))}).mappings()}
+
+
+def change(conn: Connection, server_id: str, at: float, **values: Any) -> None:
+    """Set these columns of a locked server."""
+    conn.execute(_CHANGE, {"b_id": server_id, "updated_at": at, **values})
+
+
+def change_many(conn: Connection, rows: list[dict[str, Any]]) -> None:
+    """The same columns of several servers: each row has `b_id`, `updated_at` and the columns."""
+    if rows:
+        conn.execute(_CHANGE, rows)
+
+
+def anchor_group(conn: Connection, group_id: str, host: str) -> str:
+    """Give an affinity group its host if it has none yet; the host that it has now."""
+    conn.execute(sa.update(server_group).where(
+        server_group.c.id == group_id, server_group.c.anchor.is_(None)).values(anchor=host))
+    anchor = conn.execute(sa.select(server_group.c.anchor)
+                          .where(server_group.c.id == group_id)).scalar_one_or_none()
+    return anchor or host
+
+
+def free_anchor(conn: Connection, group_id: str) -> None:
+    """Forget the host of a group that has no member left."""
+    member = sa.select(server.c.id).where(server.c.group_id == group_id, server.c.deleted.is_(False))
+    if conn.execute(member.limit(1)).first() is None:
+        conn.execute(sa.update(server_group).where(server_group.c.id == group_id).values(anchor=None))
+
+
+def group_hosts(conn: Connection, group_id: str) -> list[str]:
+    """The hosts of a group's living members, with repetition."""
+    rows = conn.execute(sa.select(server.c.host).where(
+        server.c.group_id == group_id, server.c.deleted.is_(False), server.c.host.is_not(None)))
+    return [str(row.host) for row in rows]
+
+
+def hosts_of(conn: Connection, ids: Sequence[str]) -> dict[str, str]:
+    """Where these servers run, of those that run anywhere."""
+    rows = conn.execute(sa.select(server.c.id, server.c.host).where(
+        server.c.id.in_(list(ids)), server.c.host.is_not(None)))
+    return {row.id: row.host for row in rows}

@@ -1,0 +1,93 @@
+"""Who owns what for now: named leases, compute services, and the zone's own row."""
+
+import uuid
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from zones.db.engine import insert_new, now
+from zones.db.tables import lease, service, zone
+
+
+def take_lease(conn: Connection, name: str, holder: str, seconds: float) -> int | None:
+    """The generation of the lease if `holder` has it now, renewed; None while another one has it."""
+    at = now(conn)
+    insert_new(conn, lease, [{"name": name, "holder": None, "generation": 0, "expires_at": 0.0}])
+    row = conn.execute(sa.select(lease).where(lease.c.name == name).with_for_update()).one()
+    if row.holder != holder and row.expires_at > at:
+        return None
+    generation = row.generation + (row.holder != holder)
+    conn.execute(sa.update(lease).where(lease.c.name == name), {
+        "holder": holder, "generation": generation, "expires_at": at + seconds})
+    return int(generation)
+
+
+def give_lease_back(conn: Connection, name: str, holder: str) -> None:
+    """Let the next one have it at once."""
+    conn.execute(sa.update(lease).where(lease.c.name == name, lease.c.holder == holder)
+                 .values(expires_at=0.0))
+
+
+def register_service(conn: Connection, host: str, holder: str, hosts: list[str], zone_name: str) -> int:
+    """Become the owner of a compute service; its new boot number fences every older process."""
+    at = now(conn)
+    insert_new(conn, service, [{
+        "host": host, "id": str(uuid.uuid4()), "binary": "nova-compute", "zone": zone_name, "boot": 0,
+        "created_at": at, "hosts": [], "disabled": False, "forced_down": False}])
+    row = conn.execute(sa.select(service.c.boot).where(service.c.host == host).with_for_update()).one()
+    conn.execute(sa.update(service).where(service.c.host == host), {
+        "boot": row.boot + 1, "holder": holder, "heartbeat_at": at, "updated_at": at, "hosts": hosts})
+    return int(row.boot) + 1
+
+
+def renew_service(conn: Connection, host: str, boot: int, hosts: list[str]) -> bool:
+    """A heartbeat; False when a newer boot owns the service."""
+    at = now(conn)
+    done = conn.execute(
+        sa.update(service).where(service.c.host == host, service.c.boot == boot),
+        {"heartbeat_at": at, "updated_at": at, "hosts": hosts})
+    return bool(done.rowcount)
+
+
+def live_services(conn: Connection, within: float) -> dict[str, dict[str, Any]]:
+    """The compute services with a heartbeat in the last `within` seconds, by name."""
+    rows = conn.execute(sa.select(service.c.host, service.c.boot, service.c.hosts, service.c.disabled)
+                        .where(service.c.heartbeat_at > now(conn) - within,
+                               service.c.forced_down.is_(False)))
+    return {row.host: dict(row._mapping) for row in rows}
+
+
+def service_of_host(conn: Connection, host: str) -> str | None:
+    """The compute service that last said it owns this host."""
+    for row in conn.execute(sa.select(service.c.host, service.c.hosts)):
+        if host in (row.hosts or []):
+            return str(row.host)
+    return None
+
+
+def ensure_zone(conn: Connection, name: str) -> dict[str, Any]:
+    """The zone's own row, made on the first start with a UUID that never changes."""
+    row = conn.execute(sa.select(zone)).mappings().first()
+    if row is None:
+        conn.execute(sa.insert(zone), {
+            "uuid": str(uuid.uuid4()), "name": name, "epoch": str(uuid.uuid4()), "feed_head": 0,
+            "summary_generation": 0, "created_at": now(conn)})
+        row = conn.execute(sa.select(zone)).mappings().one()
+    elif row["name"] != name:
+        conn.execute(sa.update(zone).values(name=name))
+    return {**row, "name": name}
+
+
+def save_summary(conn: Connection, summary: Any) -> int:
+    """Store a changed summary under the next generation; the generation now in force."""
+    row = conn.execute(sa.select(zone.c.summary, zone.c.summary_generation).with_for_update()).one()
+    if row.summary == summary:
+        return int(row.summary_generation)
+    conn.execute(sa.update(zone).values(summary=summary, summary_generation=row.summary_generation + 1))
+    return int(row.summary_generation) + 1
+
+
+def read_zone(conn: Connection) -> dict[str, Any]:
+    """The zone's row: uuid, name, epoch, summary, summary_generation, feed_head."""
+    return dict(conn.execute(sa.select(zone)).mappings().one())
