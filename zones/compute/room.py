@@ -8,13 +8,16 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from zones.capabilities.room import Capacity, capacity
+from zones.capabilities.room import Capacity, capacity, lacking
 from zones.compute.driver import HostInventory
 from zones.config import Placement
 from zones.protocol import GroupValue
 
 Refusal = tuple[str, str]
 """A reason code and plain words."""
+
+NOTHING = Capacity(0, 0, 0)
+_UNITS = {"vcpus": "vCPUs", "ram": "MiB of RAM", "disk": "GiB of disk"}
 
 
 @dataclass(frozen=True)
@@ -109,14 +112,13 @@ class Room:
         limits = self._limits.get(share.host)
         if limits is None:
             return "no_such_host", f"there is no host {share.host} here"
-        used = self.used(share.host)
-        mine = self._shares.get(attempt)
-        for name, wanted, unit in (("vcpus", share.vcpus, "vCPUs"), ("ram", share.ram, "MiB of RAM"),
-                                   ("disk", share.disk, "GiB of disk")):
-            own = getattr(mine, name) if mine is not None else 0
-            free = getattr(limits, name) - getattr(used, name) + own
-            if wanted > free:
-                return name, f"host {share.host} has {free:g} {unit} left, {wanted} are needed"
+        used, mine = self.used(share.host), self._shares.get(attempt)
+        taken = Capacity(used.vcpus, used.ram, used.disk).minus(
+            Capacity(mine.vcpus, mine.ram, mine.disk) if mine is not None else NOTHING)
+        need, free = Capacity(share.vcpus, share.ram, share.disk), limits.minus(taken)
+        for name in lacking(need, free):
+            return name, (f"host {share.host} has {getattr(free, name)} {_UNITS[name]} left, "
+                          f"{getattr(need, name)} are needed")
         return self._group_refusal(attempt, share)
 
     def _group_refusal(self, attempt: str, share: Share) -> Refusal | None:

@@ -11,6 +11,8 @@ from zones.db.tables import server, server_group
 
 _LOCK = (sa.select(server).where(server.c.id.in_(sa.bindparam("ids", expanding=True)))
          .order_by(server.c.id).with_for_update())
+_READ = sa.select(server).where(server.c.id.in_(sa.bindparam("ids", expanding=True)),
+                                server.c.deleted.is_(False))
 _CHANGE = (sa.update(server).where(server.c.id == sa.bindparam("b_id"))
            .values(version=server.c.version + 1, feed_seq=None))
 
@@ -26,6 +28,14 @@ def lock(conn: Connection, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         return {}
     return {row["id"]: dict(row) for row in
             conn.execute(_LOCK, {"ids": sorted(set(ids))}).mappings()}
+
+
+def read(conn: Connection, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """These servers' rows by id, as they are now, of those that are not deleted."""
+    if not ids:
+        return {}
+    return {row["id"]: dict(row) for row in
+            conn.execute(_READ, {"ids": list(ids)}).mappings()}
 
 
 def change(conn: Connection, server_id: str, at: float, **values: Any) -> None:
@@ -67,3 +77,9 @@ def hosts_of(conn: Connection, ids: Sequence[str]) -> dict[str, str]:
     rows = conn.execute(sa.select(server.c.id, server.c.host).where(
         server.c.id.in_(list(ids)), server.c.host.is_not(None)))
     return {row.id: row.host for row in rows}
+
+
+def prune(conn: Connection, before: float) -> int:
+    """Forget servers that were deleted before that time; how many."""
+    return int(conn.execute(sa.delete(server).where(
+        server.c.deleted.is_(True), server.c.terminated_at < before)).rowcount)

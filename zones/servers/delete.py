@@ -1,0 +1,94 @@
+"""Delete a server: tombstone every attempt first, so that no late boot can bring it back."""
+
+from typing import Any
+
+from zones import states
+from zones.db import action_log, attempts, changes, quotas, work
+from zones.db.engine import Connection, now
+from zones.errors import Conflict, NotFound
+from zones.protocol import Caller
+from zones.servers.core import Core, Row
+
+
+def delete(core: Core, caller: Caller, server_id: str) -> None:
+    """The server is gone, or going, when this returns. Raises `NotFound`; `Conflict` when locked.
+
+    Where its host is down it vanishes from lists at once (Nova's local delete), while its quota is
+    held until the host has confirmed.
+    """
+    if core.db.run(_delete, core, caller, server_id):
+        core.wires.wake()
+
+
+def _delete(conn: Connection, core: Core, caller: Caller, server_id: str) -> bool:
+    row = mine(conn, caller, server_id)
+    if row["locked"] and not caller.is_admin:
+        raise Conflict(f"Instance {server_id} is locked", code="locked")
+    if row["task_state"] == "deleting":
+        return False
+    at = now(conn)
+    action_log.begin(conn, [{
+        "server_id": server_id, "action": "delete", "request_id": caller.request_id,
+        "user_id": caller.user_id, "project_id": caller.project_id, "start_time": at}])
+    work.drop(conn, server_id, ["boot", "act"])
+    hosts = cancel_attempts(conn, server_id, at)
+    if not hosts and not work.of_server(conn, server_id):
+        finish(conn, row, at)
+        return False
+    changes.change(conn, server_id, at, task_state="deleting",
+                   hidden=not all(core.is_up(host) for host in hosts))
+    return True
+
+
+def mine(conn: Connection, caller: Caller, server_id: str) -> Row:
+    """The living server's row, locked, if this caller may touch it. Raises `NotFound`."""
+    row = changes.lock(conn, [server_id]).get(server_id)
+    if (row is None or row["deleted"] or row["hidden"] or row["owner_peer"] != caller.owner_peer
+            or (row["project_id"] != caller.project_id and not caller.is_admin)):
+        raise NotFound(f"Instance {server_id} could not be found.", code="server_not_found")
+    return row
+
+
+def cancel_attempts(conn: Connection, server_id: str, at: float) -> list[str]:
+    """Tombstone what is not over yet and add the work that tells the hosts; those hosts."""
+    by_host: dict[str, list[str]] = {}
+    for attempt in attempts.of_servers(conn, [server_id]).get(server_id, []):
+        if attempt["state"] in states.LIVE_ATTEMPTS:
+            attempts.change(conn, attempt["id"], at, state=states.CANCELLED, answered_at=None)
+            by_host.setdefault(attempt["target"], []).append(attempt["id"])
+    work.add(conn, [{"kind": "remove", "server_id": server_id, "host": host, "due_at": at,
+                     "created_at": at, "args": {"attempts": ids}} for host, ids in by_host.items()])
+    return list(by_host)
+
+
+def finish(conn: Connection, row: Row, at: float) -> None:
+    """Nothing of the server exists any more: mark it deleted and give its quota back."""
+    work.drop(conn, row["id"], ["boot", "act", "remove"])
+    changes.change(conn, row["id"], at, deleted=True, hidden=False, vm_state=states.DELETED,
+                   task_state=None, power_state=states.NOSTATE, terminated_at=at, locked=False)
+    action_log.end(conn, at, server_id=row["id"], action="delete", host=row["host"])
+    quotas.release(conn, row["owner_peer"], row["project_id"], 1, row["quota_cores"],
+                   row["quota_ram"])
+    if row["group_id"]:
+        changes.free_anchor(conn, row["group_id"])
+
+
+def confirm(conn: Connection, row: Row | None, attempt: dict[str, Any], at: float) -> None:
+    """A host says that nothing of this cancelled attempt exists: act on what waited for that."""
+    attempts.change(conn, attempt["id"], at, answered_at=at)
+    left = 0
+    for item in work.of_server(conn, attempt["server_id"]):
+        if item["kind"] != "remove":
+            continue
+        remaining = [name for name in item["args"]["attempts"] if name != attempt["id"]]
+        left += len(remaining)
+        if not remaining:
+            work.remove_row(conn, item["id"])
+        elif len(remaining) < len(item["args"]["attempts"]):
+            work.replace_args(conn, item["id"], {"attempts": remaining})
+    if row is None or left or row["deleted"]:
+        return
+    if row["task_state"] == "deleting":
+        finish(conn, row, at)
+    elif row["task_state"] == "shelving_offloading":
+        changes.change(conn, row["id"], at, task_state=None, host=None, power_state=states.SHUTDOWN)

@@ -1,0 +1,43 @@
+"""An operator decides what nobody answers: tombstone what is open, and place the server again."""
+
+from typing import Any
+
+from zones import states
+from zones.db import action_log, changes, work
+from zones.db.engine import Connection, Database, now
+from zones.errors import Conflict, NotFound
+from zones.servers.delete import cancel_attempts
+
+
+def settle(db: Database, server_id: str, operator: str) -> dict[str, Any]:
+    """Place a server again whose host never said what became of it; which hosts are to forget it.
+
+    The old attempts are tombstoned first: should their host come back, what it built is destroyed.
+    Raises `NotFound`; `Conflict` for a server that is not in doubt.
+    """
+    return db.run(_settle, server_id, operator)
+
+
+def _settle(conn: Connection, server_id: str, operator: str) -> dict[str, Any]:
+    row = changes.lock(conn, [server_id]).get(server_id)
+    if row is None or row["deleted"]:
+        raise NotFound(f"there is no server {server_id} in this zone", code="server_not_found")
+    reason = (row["fault"] or {}).get("reason")
+    in_doubt = row["vm_state"] == states.BUILDING or (
+        row["vm_state"] == states.ERROR and reason in ("unknown_at_zone", "lost_by_hypervisor",
+                                                       "no_valid_host"))
+    if not in_doubt or row["task_state"] == "deleting":
+        raise Conflict(f"server {server_id} is {states.status(row['vm_state'], row['task_state'])}: "
+                       "only one that builds, or that ended in ERROR without an answer, is settled",
+                       code="not_in_doubt")
+    at = now(conn)
+    work.drop(conn, server_id, ["boot", "act"])
+    hosts = cancel_attempts(conn, server_id, at)
+    changes.change(conn, server_id, at, vm_state=states.BUILDING, task_state="scheduling", fault=None,
+                   attempt_id=None, attempts=0, host=None, news_version=0, addresses={},
+                   power_state=states.NOSTATE)
+    work.add(conn, [{"kind": "boot", "server_id": server_id, "due_at": at, "created_at": at}])
+    action_log.begin(conn, [{
+        "server_id": server_id, "action": "settle", "request_id": "", "user_id": operator,
+        "project_id": row["project_id"], "start_time": at, "finish_time": at, "result": "Success"}])
+    return {"server": server_id, "tombstoned_at": hosts}

@@ -1,0 +1,295 @@
+"""Do the work that is due: place servers, and repeat what was sent until it is answered.
+
+Many workers, in many processes, take rows from one table; a row is leased, so a worker that dies
+only delays it. The attempt is committed, under that lease, before anything is sent.
+"""
+
+import logging
+import threading
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgspec
+
+from zones import states
+from zones.db import action_log, attempts, changes, work
+from zones.db.engine import Connection, now
+from zones.errors import ZonesError
+from zones.protocol import Act, Boot, Message, Remove, ServerSpec, decode_spec
+from zones.scheduler.explain import render
+from zones.scheduler.place import Decision, PlacementRequest
+from zones.servers.core import Core, Row
+from zones.servers.news import fault
+
+LOG = logging.getLogger(__name__)
+BATCH = 64
+PATIENT_TRIES = 12
+PATIENT = 30.0
+"""Seconds between repeats once `PATIENT_TRIES` went unanswered."""
+
+
+class View(Protocol):
+    """What a worker decides on: the zone manager of its process."""
+
+    def warm(self) -> bool:
+        """Whether every live service has reported since this process started."""
+
+    def place(self, request: PlacementRequest, attempt: str) -> Decision:
+        """Decide, and count the first choice as in flight under that attempt."""
+
+    def dropped(self, attempt: str) -> None:
+        """That attempt was not made after all."""
+
+
+@dataclass(frozen=True)
+class Due:
+    """One row of work with what is needed to do it."""
+
+    item: dict[str, Any]
+    row: Row | None
+    attempts: list[dict[str, Any]]
+    request: PlacementRequest | None = None
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A decision for one row of work, not committed yet. `target` None: it fits nowhere."""
+
+    due: Due
+    spec: ServerSpec
+    attempt: str
+    decision: Decision
+    target: str | None
+    maybe: bool = False
+
+
+class Worker:
+    """One loop over due work. `woken` is set by whoever made something due in this process."""
+
+    def __init__(self, core: Core, view: View, woken: threading.Event) -> None:
+        self._core = core
+        self._view = view
+        self._woken = woken
+        self._name = f"worker-{uuid.uuid4()}"
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._thread.start()
+
+    def stop(self, timeout: float) -> None:
+        """Take nothing more; finish the round under way."""
+        self._stopping.set()
+        self._woken.set()
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._woken.clear()
+            try:
+                busy = self._view.warm() and self.round()
+            except ZonesError as error:
+                LOG.warning("a round of work was broken off: %s", error)
+                busy = False
+            except Exception:
+                LOG.exception("a round of work failed; what was taken is taken again")
+                busy = False
+            if not busy:
+                self._woken.wait(self._core.timing.poll_work)
+
+    def round(self) -> bool:
+        """Do up to `BATCH` rows that are due; whether there may be more."""
+        taken = self._core.db.run(_take, self._core, self._name)
+        if not taken:
+            return False
+        placed = [self._place(due) for due in taken if due.request is not None]
+        made = self._core.db.run(_commit, self._core, self._name, taken, placed)
+        for choice in placed:
+            if choice.target is not None and choice.attempt not in made:
+                self._view.dropped(choice.attempt)
+        for service_host, message in self._messages(taken, placed, made):
+            self._send(service_host, message)
+        return len(taken) == BATCH
+
+    def _place(self, due: Due) -> Placed:
+        assert due.request is not None  # noqa: S101 - the caller chose those that have one
+        attempt = str(uuid.uuid4())
+        decision = self._view.place(due.request, attempt)
+        if decision.ranked:
+            return Placed(due, due.request.spec, attempt, decision, decision.ranked[0].host)
+        if decision.maybes:
+            return Placed(due, due.request.spec, attempt, decision, decision.maybes[0].host, True)
+        return Placed(due, due.request.spec, attempt, decision, None)
+
+    def _send(self, host: str, message: Message) -> None:
+        service = self._core.service_of(host)
+        if service is not None:
+            self._core.wires.send(service, message)
+
+    def _messages(self, taken: Sequence[Due], placed: Sequence[Placed],
+                  made: set[str]) -> list[tuple[str, Message]]:
+        messages: list[tuple[str, Message]] = [
+            (choice.target, Boot(choice.attempt, choice.target, self._open(choice.spec)))
+            for choice in placed if choice.target is not None and choice.attempt in made]
+        for due in taken:
+            message = self._repeat(due)
+            if message is not None:
+                messages.append((message.host, message))
+        return messages
+
+    def _repeat(self, due: Due) -> Boot | Act | Remove | None:
+        item = due.item
+        if item["kind"] == "remove":
+            return Remove(item["server_id"], item["args"]["attempts"], item["host"])
+        if item["kind"] == "act":
+            args = item["args"]["args"]
+            if args.get("admin_pass"):
+                args = {**args, "admin_pass": self._core.unseal(args["admin_pass"])}
+            return Act(item["op"], item["server_id"], item["attempt_id"], item["host"],
+                       item["args"]["action"], args)
+        current = current_attempt(due)
+        if current is None or due.row is None:
+            return None
+        return Boot(current["id"], current["target"], self._open(decode_spec(due.row["spec"])))
+
+    def _open(self, spec: ServerSpec) -> ServerSpec:
+        if spec.admin_pass is None:
+            return spec
+        return msgspec.structs.replace(spec, admin_pass=self._core.unseal(spec.admin_pass))
+
+
+def current_attempt(due: Due) -> dict[str, Any] | None:
+    """The attempt that a boot waits for an answer to, if any."""
+    for attempt in due.attempts:
+        if due.row is not None and attempt["id"] == due.row["attempt_id"] and attempt["state"] in (
+                states.OPEN, states.ACCEPTED):
+            return attempt
+    return None
+
+
+# ------------------------------------------------------------------ transactions
+
+def _take(conn: Connection, core: Core, holder: str) -> list[Due]:
+    items = work.take(conn, holder, BATCH, core.timing.lease)
+    boots = [item["server_id"] for item in items if item["kind"] == "boot"]
+    rows = changes.read(conn, boots)
+    tried = attempts.of_servers(conn, boots)
+    found = []
+    for item in items:
+        due = Due(item, rows.get(item["server_id"]), tried.get(item["server_id"], []))
+        if item["kind"] == "boot" and due.row is not None and current_attempt(due) is None:
+            due = Due(item, due.row, due.attempts, _request(conn, due.row, due.attempts))
+        found.append(due)
+    return found
+
+
+def _request(conn: Connection, row: Row, tried: list[dict[str, Any]]) -> PlacementRequest:
+    spec = decode_spec(row["spec"])
+    started = row["attempts"]
+    refused = {attempt["target"] for attempt in tried[len(tried) - started:]
+               if attempt["state"] == states.REFUSED} if started else set()
+    return PlacementRequest(
+        spec=spec, excluded=frozenset(refused),
+        same_hosts=_hosts(conn, spec.hints.get("same_host")),
+        different_hosts=_hosts(conn, spec.hints.get("different_host")) or frozenset(),
+        group_hosts=tuple(changes.group_hosts(conn, spec.group.id)) if spec.group else ())
+
+
+def _hosts(conn: Connection, hint: Any) -> frozenset[str] | None:
+    """The hosts of the servers that a hint names; None without the hint."""
+    if not hint:
+        return None
+    ids = [hint] if isinstance(hint, str) else [str(name) for name in hint]
+    return frozenset(changes.hosts_of(conn, ids).values())
+
+
+def _commit(conn: Connection, core: Core, holder: str, taken: Sequence[Due],
+            placed: Sequence[Placed]) -> set[str]:
+    """Write down the attempts of the rows that are still ours; their ids."""
+    at = now(conn)
+    held = work.keep(conn, holder, [due.item["id"] for due in taken])
+    later: dict[int, float] = {}
+    new: list[Placed] = []
+    for choice in placed:
+        if choice.due.item["id"] not in held:
+            continue
+        exhausted = (choice.due.row or {}).get("attempts", 0) >= choice.spec.attempts_left
+        if choice.target is None or exhausted:
+            _fail(conn, choice, at, exhausted)
+        elif not _anchored(conn, choice):
+            later[choice.due.item["id"]] = at
+        else:
+            new.append(choice)
+            later[choice.due.item["id"]] = at + core.timing.resend
+    attempts.insert(conn, [_attempt_row(choice, at) for choice in new])
+    changes.change_many(conn, [
+        {"b_id": choice.spec.id, "updated_at": at, "attempt_id": choice.attempt, "news_version": 0,
+         "attempts": (choice.due.row or {}).get("attempts", 0) + 1} for choice in new])
+    for due in taken:
+        if due.item["id"] in held and due.request is None:
+            later[due.item["id"]] = at + _again(core, due)
+            _lose_patience(conn, core, due, at)
+    work.put_off(conn, holder, later)
+    return {choice.attempt for choice in new}
+
+
+def _again(core: Core, due: Due) -> float:
+    return core.timing.resend if due.item["tries"] < PATIENT_TRIES else PATIENT
+
+
+def _lose_patience(conn: Connection, core: Core, due: Due, at: float) -> None:
+    """Nobody answered for long: say so. The attempt stays open, and later news wins."""
+    if due.item["kind"] == "boot" and due.row is None:
+        work.remove_row(conn, due.item["id"])
+        return
+    current = current_attempt(due)
+    if (current is not None and due.row is not None and due.row["vm_state"] == states.BUILDING
+            and current["state"] == states.OPEN
+            and current["created_at"] < at - core.timing.unknown_after):
+        changes.change(conn, due.row["id"], at, vm_state=states.ERROR, task_state=None, fault=fault(
+            f"Host {current['target']} does not say what became of this server; nothing else is "
+            "tried until it does, or until an operator settles it.", "unknown_at_zone", at))
+
+
+def _anchored(conn: Connection, choice: Placed) -> bool:
+    """Whether an affinity group agrees with the host; its first member sets it."""
+    group = choice.spec.group
+    if group is None or group.policy != "affinity" or choice.target is None:
+        return True
+    return changes.anchor_group(conn, group.id, choice.target) == choice.target
+
+
+def _attempt_row(choice: Placed, at: float) -> dict[str, Any]:
+    flavor = choice.spec.flavor
+    return {"id": choice.attempt, "server_id": choice.spec.id,
+            "n": len(choice.due.attempts) + 1, "kind": "host", "target": choice.target,
+            "state": states.OPEN, "maybe": choice.maybe, "vcpus": flavor.vcpus, "ram": flavor.ram,
+            "disk": flavor.total_disk, "explanation": choice.decision.explanation(),
+            "created_at": at, "updated_at": at}
+
+
+def _fail(conn: Connection, choice: Placed, at: float, exhausted: bool) -> None:
+    """It fits nowhere: ERROR with the reasons; a shelved server stays shelved."""
+    row = choice.due.row
+    if row is None:
+        return
+    why = render(choice.decision.explanation())
+    refused = [attempt for attempt in choice.due.attempts if attempt["state"] == states.REFUSED]
+    if refused and refused[-1]["reason"]:
+        why += f" Last refusal: {refused[-1]['target']}: {refused[-1]['reason']['message']}."
+    if exhausted:
+        why = f"All {row['attempts']} attempts were refused. {why}"
+    message = f"No valid zone or host was found. {why}"
+    work.drop(conn, row["id"], ["boot"])
+    if row["vm_state"] == states.SHELVED_OFFLOADED:
+        changes.change(conn, row["id"], at, task_state=None)
+        action_log.end(conn, at, server_id=row["id"], action="unshelve", result="Error",
+                       message=message)
+        return
+    changes.change(conn, row["id"], at, vm_state=states.ERROR, task_state=None,
+                   fault={**fault(message, "no_valid_host", at),
+                          "explanation": choice.decision.explanation()})
+    action_log.end(conn, at, server_id=row["id"], action="create", result="Error", message=message)
