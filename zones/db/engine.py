@@ -16,9 +16,13 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import exc
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Engine
 
+from zones.db import regexp
 from zones.errors import Unavailable
+
+__all__ = ["Connection", "Database", "Lane", "here", "insert_new", "now"]
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -69,7 +73,7 @@ class Database:
                                       code="database_unavailable") from error
                 LOG.warning("transaction %s is repeated: %s", transaction.__name__,
                             str(error.orig).strip().splitlines()[:1])
-            time.sleep(pause * (0.5 + random.random()))  # noqa: S311 - jitter, not a secret
+            time.sleep(pause * (0.5 + random.random()))
             pause = min(pause * 2, 1.0)
 
     def _once(self, transaction: Callable[..., T], args: tuple[Any, ...],
@@ -125,6 +129,7 @@ def _sqlite_engine(url: sa.URL) -> Engine:
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON",
                        "cache_size=-65536", "temp_store=MEMORY"):
             connection.execute(f"PRAGMA {pragma}")
+        connection.create_function("regexp", 2, regexp.matches, deterministic=True)
 
     @sa.event.listens_for(engine, "begin")
     def begin(conn: Connection) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Connection
 
 from zones import states
+from zones.db.regexp import check
 from zones.db.tables import server
 from zones.errors import Invalid
 
@@ -174,7 +175,7 @@ def _conditions(query: ServerQuery) -> list[sa.ColumnElement[bool]]:
         column = server.c[name]
         where.append(column == values[0] if len(values) == 1 else column.in_(list(values)))
     for name, pattern in query.matching.items():
-        where.append(server.c[name].regexp_match(pattern))
+        where.append(server.c[name].regexp_match(check(pattern)))
     if query.statuses is not None:
         where.append(sa.or_(sa.false(), *(_status(vm, task) for vm, task in query.statuses)))
     if query.deleted is not None:
@@ -197,7 +198,7 @@ def _status(vm_state: str, task_state: str | None) -> sa.ColumnElement[bool]:
 
 
 def _json_conditions(query: ServerQuery, dialect: str) -> list[sa.ColumnElement[bool]]:
-    where = [_has_address(pattern, dialect) for pattern in query.addresses]
+    where = [_has_address(check(pattern), dialect) for pattern in query.addresses]
     where += [_has_tag(tag, dialect) for tag in query.tags]
     if query.tags_any:
         where.append(sa.or_(*(_has_tag(tag, dialect) for tag in query.tags_any)))
