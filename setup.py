@@ -27,6 +27,7 @@ REQUIRES = [
     "orjson>=3.10,<4",
     "msgspec>=0.19",
     "fastjsonschema>=2.20,<3",
+    "google-re2>=1.1.20240702",
     "numpy>=2.0,<3",
     "stevedore>=5.3",
     "prometheus-client>=0.21",
