@@ -197,7 +197,8 @@ def load(argv: Sequence[str], program: str = "zone-manager") -> Config:
              default_config_files=[])
         return _config(conf)
     except cfg.ConfigFilesNotFoundError as error:
-        raise Invalid(f"no such configuration file: {next(iter(error.config_files))}", code="bad_config") from error
+        raise Invalid(f"no such configuration file: {next(iter(error.config_files))}",
+                      code="bad_config") from error
     except (cfg.Error, ValueError) as error:
         raise Invalid(f"configuration: {error}", code="bad_config") from error
 

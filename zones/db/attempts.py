@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from zones import states
+from zones.db.engine import now
 from zones.db.tables import attempt, server
 
 _INSERT = sa.insert(attempt)
@@ -41,25 +42,13 @@ def change(conn: Connection, attempt_id: str, at: float, **values: Any) -> None:
     conn.execute(_CHANGE, {"b_id": attempt_id, "updated_at": at, **values})
 
 
-def uncounted(conn: Connection, since: float) -> list[dict[str, Any]]:
-    """Attempts that are on their way, or were answered since then: what in-flight is derived from."""
+def since(conn: Connection, seconds: float) -> list[dict[str, Any]]:
+    """Attempts at hosts that are open, or changed in the last `seconds`: what in-flight is derived from."""
     rows = conn.execute(
-        sa.select(attempt.c.id, attempt.c.server_id, attempt.c.target, attempt.c.state, attempt.c.vcpus,
-                  attempt.c.ram, attempt.c.disk, attempt.c.counted_boot, attempt.c.counted_seq)
-        .where(attempt.c.kind == "host", sa.or_(
-            attempt.c.state == states.OPEN,
-            sa.and_(attempt.c.state.in_([states.ACCEPTED, states.ATTEMPT_RUNNING]),
-                    attempt.c.updated_at > since))))
-    return [dict(row) for row in rows.mappings()]
-
-
-def stale(conn: Connection, before: float) -> list[dict[str, Any]]:
-    """Unanswered attempts of building servers, first sent before that time."""
-    rows = conn.execute(
-        sa.select(attempt.c.id, attempt.c.server_id, attempt.c.target, attempt.c.created_at)
-        .select_from(attempt.join(server, server.c.attempt_id == attempt.c.id))
-        .where(attempt.c.state == states.OPEN, attempt.c.created_at < before,
-               server.c.vm_state == states.BUILDING, server.c.deleted.is_(False)).limit(200))
+        sa.select(attempt.c.id, attempt.c.target, attempt.c.state, attempt.c.vcpus, attempt.c.ram,
+                  attempt.c.disk, attempt.c.counted_boot, attempt.c.counted_seq)
+        .where(attempt.c.kind == "host", sa.or_(attempt.c.state == states.OPEN,
+                                                attempt.c.updated_at > now(conn) - seconds)))
     return [dict(row) for row in rows.mappings()]
 
 

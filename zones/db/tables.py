@@ -107,7 +107,8 @@ attempt = sa.Table(
     _int("counted_boot"), sa.Column("counted_seq", sa.BigInteger, nullable=False, default=0),
     _time("created_at"), _time("updated_at"), _time("answered_at"),
 )
-sa.Index("attempt_by_state", attempt.c.state, attempt.c.updated_at)
+sa.Index("attempt_by_state", attempt.c.state)
+sa.Index("attempt_by_update", attempt.c.updated_at)
 
 work = sa.Table(
     "work", metadata, sa.Column("id", BigId, primary_key=True, autoincrement=True),

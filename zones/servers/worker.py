@@ -115,7 +115,7 @@ class Worker:
         return len(taken) == BATCH
 
     def _place(self, due: Due) -> Placed:
-        assert due.request is not None  # noqa: S101 - the caller chose those that have one
+        assert due.request is not None
         attempt = str(uuid.uuid4())
         decision = self._view.place(due.request, attempt)
         if decision.ranked:

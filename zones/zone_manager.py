@@ -1,0 +1,204 @@
+"""What this process knows of the zone: who is alive, what is free, what is on its way.
+
+Every scheduler and API process has one. It hears the capability fan-out, answers for the host
+table, and places requests on it. It trusts silence only while it hears its own echo, so that a
+broker that is away makes nobody look dead.
+"""
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+from zones import states
+from zones.capabilities.host_table import HostTable
+from zones.capabilities.inflight import InFlight
+from zones.capabilities.room import Capacity, shape
+from zones.config import Placement, Timing
+from zones.errors import Invalid, ZonesError
+from zones.protocol import Done, Echo, HostReport, Message, News, Solicit
+from zones.scheduler.memory import Refusals
+from zones.scheduler.place import Decision, PlacementRequest, Policy, place
+
+LOG = logging.getLogger(__name__)
+OVERLAP = 5.0
+"""Seconds that each look at the attempts table reaches back over the last one: commits come late."""
+RECENT = 600.0
+"""Seconds that the first look reaches back."""
+
+
+class Records(Protocol):
+    """The zone's database, as this view needs it."""
+
+    def live_services(self) -> dict[str, dict[str, Any]]:
+        """Compute services with a recent heartbeat: name → {hosts, boot, disabled}."""
+
+    def attempts_since(self, seconds: float) -> list[dict[str, Any]]:
+        """Attempts that are open, or changed within the last `seconds`."""
+
+    def service_of_host(self, host: str) -> str | None:
+        """The service that last said it owns a host that was not heard of here."""
+
+
+class ZoneManager:
+    """The host table, what is in flight, and the rules of silence of one process."""
+
+    def __init__(self, placement: Placement, timing: Timing, capabilities: dict[str, list[str]],
+                 records: Records, fanout: Callable[[Message], bool]) -> None:
+        self.process = str(uuid.uuid4())
+        self.table = HostTable(placement, capabilities)
+        self.inflight = InFlight(self.table)
+        self._policy = Policy.of(placement)
+        self._refusals = Refusals()
+        self._timing = timing
+        self._records = records
+        self._fanout = fanout
+        self._guard = threading.RLock()
+        self._services: dict[str, dict[str, Any]] = {}
+        self._started = time.monotonic()
+        self._echo_heard: float | None = None
+        self._hearing_since: float | None = None
+        self._warm = False
+        self._looked_back = RECENT
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="zone-manager", daemon=True)
+
+    def start(self) -> None:
+        """Ask everybody to publish, and begin to keep time."""
+        self._started = time.monotonic()
+        self._fanout(Solicit(self.process))
+        self._thread.start()
+
+    def stop(self, timeout: float) -> None:
+        """End."""
+        self._stop.set()
+        self._thread.join(timeout)
+
+    # -------------------------------------------------------------- what is heard
+
+    def heard(self, messages: Iterable[Message]) -> None:
+        """A batch from the fan-out."""
+        now = time.monotonic()
+        with self._guard:
+            for message in messages:
+                if isinstance(message, HostReport):
+                    self._apply(message, now)
+                elif isinstance(message, Echo) and message.process == self.process:
+                    if self._hearing_since is None:
+                        self._hearing_since = now
+                    self._echo_heard = now
+
+    def told(self, message: Message) -> None:
+        """News that was committed: it brings its host's report, and settles what was in flight."""
+        if not isinstance(message, News | Done):
+            return
+        with self._guard:
+            report = message.report
+            if isinstance(message, News):
+                self._settle(message.attempt, message.state, report, message)
+            if report is not None:
+                self._apply(report, time.monotonic())
+
+    def _settle(self, attempt: str, state: str, report: HostReport | None, news: News) -> None:
+        if state == states.REFUSED:
+            self.inflight.drop(attempt)
+            if report is not None:
+                self._refusals.remember(news.host, self._shapes.pop(attempt, None),
+                                        (report.boot, report.seq), time.monotonic())
+        elif state == states.CANCELLED:
+            self.inflight.drop(attempt)
+        elif report is not None:
+            self.inflight.counted(attempt, report.boot, report.seq)
+
+    def _apply(self, report: HostReport, now: float) -> None:
+        try:
+            self.table.apply(report, now)
+        except Invalid as error:
+            LOG.warning("%s", error)
+
+    # -------------------------------------------------------------- what is asked
+
+    def warm(self) -> bool:
+        """Whether every live service has reported, or had one and a half intervals to do so."""
+        return self._warm
+
+    def place(self, request: PlacementRequest, attempt: str) -> Decision:
+        """Decide, and count the best choice (or the best maybe) as in flight under `attempt`."""
+        with self._guard:
+            decision = place(request, self.table, self._policy, self._refusals, time.monotonic())
+            best = decision.best
+            if best is not None:
+                self.inflight.add(attempt, best.host, shape(request.spec.flavor))
+            return decision
+
+    def dropped(self, attempt: str) -> None:
+        """That attempt was not made after all."""
+        with self._guard:
+            self.inflight.drop(attempt)
+
+    def hosts(self) -> list[HostReport]:
+        """The last report of every host that is up, by name."""
+        with self._guard:
+            return [state.report for state in self.table.states() if state.up]
+
+    def service_of(self, host: str) -> str | None:
+        """The compute service that owns a host."""
+        return self.table.service_of(host) or self._records.service_of_host(host)
+
+    def is_up(self, host: str) -> bool:
+        """Whether the host was heard lately; unknown counts as up while this process hears nothing."""
+        return self.table.is_up(host) or (self._hearing_since is None and host in self.table)
+
+    def unsupported(self, host: str) -> frozenset[str]:
+        """The actions that the driver of a host can't do."""
+        state = self.table.state(host)
+        return frozenset(state.report.unsupported) if state is not None else frozenset()
+
+    # -------------------------------------------------------------- time
+
+    def _run(self) -> None:
+        while not self._stop.wait(min(1.0, self._timing.capability_interval / 5)):
+            try:
+                self.tick()
+            except ZonesError as error:
+                LOG.warning("the view of this zone is not brought up to date: %s", error)
+            except Exception:
+                LOG.exception("the view of this zone is not brought up to date")
+
+    def tick(self) -> None:
+        """Echo, notice silence, look at what other processes have sent, and see whether all is warm."""
+        self._fanout(Echo(self.process, time.time()))
+        self._look_at_attempts()
+        self._services = self._records.live_services()
+        now = time.monotonic()
+        with self._guard:
+            if self._echo_heard is not None and now - self._echo_heard > self._timing.capability_interval:
+                LOG.warning("this process does not hear its own fan-out: nobody's silence counts")
+                self._hearing_since = self._echo_heard = None
+            for host in self.table.expire(now, self._hearing_since):
+                LOG.warning("host %s is silent; nothing is placed there", host)
+            if not self._warm:
+                self._warm = self._is_warm(now)
+
+    def _is_warm(self, now: float) -> bool:
+        if now - self._started > 1.5 * self._timing.capability_interval:
+            return True
+        expected = {host for service in self._services.values() for host in service["hosts"] or []}
+        return bool(expected) and all(self.table.is_up(host) for host in expected)
+
+    def _look_at_attempts(self) -> None:
+        rows = self._records.attempts_since(self._looked_back)
+        self._looked_back = OVERLAP
+        with self._guard:
+            for row in rows:
+                self._know(row)
+
+    def _know(self, row: dict[str, Any]) -> None:
+        if row["state"] in (states.REFUSED, states.CANCELLED):
+            self.inflight.drop(row["id"])
+            return
+        counted = (row["counted_boot"], row["counted_seq"]) if row["counted_seq"] else None
+        self.inflight.add(row["id"], row["target"], Capacity(row["vcpus"], row["ram"], row["disk"]),
+                          counted)
