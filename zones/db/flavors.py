@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from zones.db.engine import insert_new
 from zones.db.tables import flavor, flavor_access
 from zones.errors import Conflict, Invalid, NotFound
-from zones.protocol import FlavorValue
+from zones.protocol import Caller, FlavorValue
 
 Row = dict[str, Any]
 
@@ -75,6 +75,17 @@ def flavor_value(row: Mapping[str, Any]) -> FlavorValue:
         ephemeral=row["ephemeral"], swap=row["swap"], rxtx_factor=row["rxtx_factor"],
         extra_specs=row["extra_specs"] or {}, description=row["description"],
         is_public=row["is_public"])
+
+
+def value(conn: Connection, caller: Caller, flavor_id: str) -> FlavorValue:
+    """The flavor that a boot or a resize names, by value. Raises `Invalid` when it can't be used."""
+    try:
+        row = get_flavor(conn, flavor_id, None if caller.is_admin else caller.project_id)
+    except NotFound as error:
+        raise Invalid(error.message, code=error.code) from error
+    if row["disabled"]:
+        raise Invalid(f"Flavor {flavor_id} is disabled.", code="flavor_disabled")
+    return flavor_value(row)
 
 
 def list_flavors(conn: Connection, wanted: FlavorFilter) -> list[Row]:

@@ -29,6 +29,7 @@ DEFAULT_CLASS = "class:default"
 _OWNER = sa.and_(quota_usage.c.owner_peer == sa.bindparam("owner"),
                  quota_usage.c.project_id == sa.bindparam("project"))
 _USAGE = sa.select(*(quota_usage.c[name] for name in COUNTED)).where(_OWNER)
+_USAGE_LOCKED = _USAGE.with_for_update()
 _RESERVE = sa.update(quota_usage).where(
     _OWNER,
     *(sa.or_(sa.bindparam(f"add_{name}", type_=sa.Integer) <= 0,
@@ -46,31 +47,50 @@ _LIMITS = sa.select(quota_limit.c.project_id, quota_limit.c.resource, quota_limi
 
 # ------------------------------------------------------------------ what servers take
 
-def reserve(conn: Connection, owner_peer: str, project_id: str, limits: Quota,
+def reserve(conn: Connection, owner_peer: str, project_id: str, defaults: Quota,
             instances: int, cores: int, ram: int) -> None:
     """Count these as in use, or raise `OverQuota` and count nothing. RAM in MiB.
 
-    One conditional UPDATE decides, so that two at once never both get the last place. A resource
-    with nothing to add is not checked: a project above a lowered limit may still do what frees.
+    The project's own limits go before `defaults`. One conditional UPDATE decides, so that two at
+    once never both get the last place. A resource with nothing to add is not checked: a project
+    above a lowered limit may still do what frees.
     """
+    limits = effective_limits(conn, project_id, defaults)
     wanted = {"instances": instances, "cores": cores, "ram": ram}
     values = {"owner": owner_peer, "project": project_id,
               **{f"add_{name}": count for name, count in wanted.items()},
               **{f"most_{name}": getattr(limits, name) for name in COUNTED}}
     if conn.execute(_RESERVE, values).rowcount:
         return
-    # An insert of the row by somebody else is waited for here, so that the second UPDATE sees it.
+    # The row may be missing; and it is locked, so that the second try and the message see the same.
     insert_new(conn, quota_usage, [{"owner_peer": owner_peer, "project_id": project_id,
                                     **dict.fromkeys(COUNTED, 0)}])
+    used = conn.execute(_USAGE_LOCKED, values).one()._asdict()
     if not conn.execute(_RESERVE, values).rowcount:
-        raise _over(wanted, usage(conn, owner_peer, project_id), limits)
+        raise _over(wanted, used, limits)
+
+
+def reserve_between(conn: Connection, owner_peer: str, project_id: str, defaults: Quota,
+                    least: int, most: int, cores: int, ram: int) -> int:
+    """Count as many servers of this size as there is room for, `most` of them if possible.
+
+    The number counted, at least `least`; raises `OverQuota` where not even those have room.
+    """
+    insert_new(conn, quota_usage, [{"owner_peer": owner_peer, "project_id": project_id,
+                                    **dict.fromkeys(COUNTED, 0)}])
+    used = conn.execute(_USAGE_LOCKED, {"owner": owner_peer, "project": project_id}).one()._asdict()
+    limits = effective_limits(conn, project_id, defaults)
+    each = {"instances": 1, "cores": cores, "ram": ram}
+    room: int = min([most, *((getattr(limits, name) - used[name]) // count for name, count in each.items()
+                        if count > 0 and getattr(limits, name) >= 0)])
+    number = max(room, least)
+    reserve(conn, owner_peer, project_id, defaults, number, number * cores, number * ram)
+    return number
 
 
 def _over(wanted: Mapping[str, int], used: Mapping[str, int], limits: Quota) -> OverQuota:
     over = [name for name in sorted(wanted) if wanted[name] > 0
             and 0 <= getattr(limits, name) < used[name] + wanted[name]]
-    # A release between the UPDATE and this read leaves none over: name what was asked for then.
-    over = over or [name for name in sorted(wanted) if wanted[name] > 0]
     most = {name: getattr(limits, name) for name in over}
     asked, had, room = (", ".join(str(source[name]) for name in over) for source in (wanted, used, most))
     names = ", ".join(over)
@@ -81,7 +101,7 @@ def _over(wanted: Mapping[str, int], used: Mapping[str, int], limits: Quota) -> 
 def release(conn: Connection, owner_peer: str, project_id: str,
             instances: int, cores: int, ram: int) -> None:
     """Count these as no longer in use. Never below zero: that would hide servers that are there."""
-    before = conn.execute(_USAGE.with_for_update(), {"owner": owner_peer, "project": project_id}).first()
+    before = conn.execute(_USAGE_LOCKED, {"owner": owner_peer, "project": project_id}).first()
     less = {"instances": instances, "cores": cores, "ram": ram}
     if before is None or any(before[at] < less[name] for at, name in enumerate(COUNTED)):
         LOG.error("project %s (peer %r) gives back %s but has only %s in use",

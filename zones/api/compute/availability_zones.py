@@ -1,0 +1,45 @@
+"""Availability zones, as the hosts of this zone make them."""
+
+from typing import Any
+
+from zones.api.compute.known_hosts import KnownHost, known_hosts, known_services
+from zones.api.compute.times import naive
+from zones.api.wsgi import Call, Reply
+
+INTERNAL = "internal"
+"""Where Nova lists services that run no servers."""
+
+
+def index(call: Call) -> Reply:
+    """GET /os-availability-zone."""
+    return Reply(200, {"availabilityZoneInfo": [
+        _zone(name, hosts, None) for name, hosts in _by_zone(call).items()]})
+
+
+def detail(call: Call) -> Reply:
+    """GET /os-availability-zone/detail: with hosts and services."""
+    zones = [_zone(name, hosts, {host.name: _service(host.service, host.up) for host in hosts})
+             for name, hosts in _by_zone(call).items()]
+    others = {row["host"]: _service(row, row["up"]) for row in known_services(call)
+              if row["binary"] != "nova-compute"}
+    if others:
+        zones.insert(0, {"zoneName": INTERNAL, "zoneState": {"available": True}, "hosts": others})
+    return Reply(200, {"availabilityZoneInfo": zones})
+
+
+def _by_zone(call: Call) -> dict[str, list[KnownHost]]:
+    zones: dict[str, list[KnownHost]] = {}
+    for host in sorted(known_hosts(call), key=lambda host: host.zone):
+        zones.setdefault(host.zone, []).append(host)
+    return zones
+
+
+def _zone(name: str, hosts: list[KnownHost], shown: dict[str, Any] | None) -> dict[str, Any]:
+    available = any(host.up and host.enabled for host in hosts)
+    return {"zoneName": name, "zoneState": {"available": available},
+            "hosts": shown if available else None}
+
+
+def _service(row: dict[str, Any], up: bool) -> dict[str, Any]:
+    return {row["binary"]: {"available": up, "active": not row["disabled"],
+                            "updated_at": naive(row["updated_at"])}}

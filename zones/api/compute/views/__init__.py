@@ -1,0 +1,1 @@
+"""How the Compute API shows things: one file a noun, pure functions of rows."""
