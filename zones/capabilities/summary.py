@@ -1,0 +1,101 @@
+"""What a zone says about itself and all below it: `zone UUID → entry`, and how answers are merged.
+
+Keyed by UUID, so a zone that is reachable by two paths counts once. Ages travel, not clock times,
+so clocks need not agree; only the owner of an entry makes it young.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+
+from zones.capabilities.classes import Amount, CapabilityClass, classes
+from zones.capabilities.host_table import HostTable
+from zones.capabilities.room import Capacity
+from zones.errors import Invalid
+
+OLDEST = 90.0
+"""Seconds after which an entry that its owner did not renew is dropped."""
+ZONES_KEPT = 4096
+
+
+class Load(msgspec.Struct, frozen=True):
+    """How busy a zone is. `in_flight` servers are deducted from the slots, not yet in a report."""
+
+    hosts: Amount = 0
+    hosts_up: Amount = 0
+    servers: Amount = 0
+    building: Amount = 0
+    failed_builds: Amount = 0
+    in_flight: Amount = 0
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One zone. `age` is seconds since its owner said so; `price` is the operator's, per hour."""
+
+    name: str
+    age: Annotated[float, msgspec.Meta(ge=0.0)] = 0.0
+    classes: list[CapabilityClass] = []
+    load: Load = Load()
+    availability_zones: list[str] = []
+    price: float | None = None
+
+
+class Heard(msgspec.Struct, frozen=True):
+    """A neighbour's latest whole answer: who said it, what, and how many seconds ago."""
+
+    neighbour: str
+    entries: dict[str, Entry]
+    elapsed: float = 0.0
+
+
+def entry(name: str, table: HostTable, shapes: Iterable[Capacity], price: float | None = None) -> Entry:
+    """This zone's own entry, as of now. `shapes` are its flavors'."""
+    kinds = classes(table, shapes)
+    rows = [row for _, row in table.rows()]
+    return Entry(
+        name=name, classes=kinds, price=price,
+        availability_zones=sorted({kind.availability_zone for kind in kinds}),
+        load=Load(hosts=len(rows), hosts_up=int(np.count_nonzero(table.columns.alive[:table.size])),
+                  servers=sum(row.servers for row in rows),
+                  building=sum(row.building for row in rows),
+                  failed_builds=sum(row.failed_builds for row in rows),
+                  in_flight=sum(row.held_servers for row in rows)))
+
+
+def merge(own_uuid: str, own: Entry, heard: Iterable[Heard], neighbour: str | None = None,
+          ) -> dict[str, Entry]:
+    """Own and heard entries in one map, the younger wins; nothing is kept beyond `OLDEST`.
+
+    For a `neighbour` (its UUID) without what came from it and without itself: split horizon.
+    """
+    found: dict[str, Entry] = {}
+    for answer in heard:
+        if answer.neighbour == neighbour:
+            continue
+        for uuid, one in answer.entries.items():
+            aged = msgspec.structs.replace(one, age=one.age + max(0.0, answer.elapsed))
+            if aged.age <= OLDEST and (uuid not in found or aged.age < found[uuid].age):
+                found[uuid] = aged
+    found[own_uuid] = own
+    if neighbour is not None:
+        found.pop(neighbour, None)
+    return found
+
+
+def to_plain(entries: Mapping[str, Entry]) -> dict[str, Any]:
+    """The summary as a JSON-able value."""
+    plain: dict[str, Any] = msgspec.to_builtins(dict(entries))
+    return plain
+
+
+def from_plain(value: Any) -> dict[str, Entry]:
+    """The summary in a decoded JSON value; unknown fields are ignored. Raises `Invalid`."""
+    try:
+        entries = msgspec.convert(value, dict[str, Entry])
+    except msgspec.ValidationError as error:
+        raise Invalid(f"not a zone summary: {error}", code="bad_summary") from error
+    if len(entries) > ZONES_KEPT:
+        raise Invalid(f"a summary of {len(entries)} zones, at most {ZONES_KEPT}", code="bad_summary")
+    return entries
