@@ -22,6 +22,7 @@ REQUIRES = [
     "boto3>=1.35,<2",
     "oslo.config>=9.6",
     "oslo.policy>=4.4",
+    "PyYAML>=6.0",
     "cryptography>=43",
     "argon2-cffi>=23.1",
     "orjson>=3.10,<4",
@@ -52,7 +53,7 @@ setup(
             "moto[server]>=5.0",
             "python-openstackclient>=7.1",
         ],
-        "lint": ["ruff>=0.8", "mypy>=1.13", "import-linter>=2.1"],
+        "lint": ["ruff>=0.8", "mypy>=1.13", "import-linter>=2.1", "types-PyYAML"],
     },
     # zone-manager and zone-compute must patch before anything else is imported, which a generated
     # console script can't: their own files in bin/ are what is installed.

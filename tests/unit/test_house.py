@@ -48,7 +48,8 @@ def test_a_breach_is_seen(tmp_path: Path, code: str, told: str) -> None:
 
 def test_what_is_in_order_passes(tmp_path: Path) -> None:
     path = tmp_path / "module.py"
-    path.write_text('"""M."""\n\n\nclass _C:\n    def f(self):\n        return 1\n\n\ndef _g():\n    return 2\n')
+    path.write_text(
+        '"""M."""\n\n\nclass _C:\n    def f(self):\n        return 1\n\n\ndef _g():\n    return 2\n')
     assert list(check_house.breaches(path)) == []
 
 
@@ -65,7 +66,8 @@ def test_modules_other_than_the_service_load_without_eventlet() -> None:
     script = ("import importlib, sys\n"
               f"for name in {names!r}:\n    importlib.import_module(name)\n"
               "sys.exit('eventlet' in sys.modules)\n")
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True,
+                          timeout=60)
     assert done.returncode == 0, done.stderr
 
 
