@@ -73,13 +73,14 @@ class ServerQuery:
     """What to list. Every filter that is given must hold.
 
     `equal`: column → any of these values; `matching`: column → regular expression (RE2 syntax);
-    `statuses`: (vm_state, task_state) pairs, task None for any that shows no status of its own;
+    `between`: column → (least, below); `statuses`: (vm_state, task_state) pairs, task None for any that shows no status of its own;
     `addresses`: expressions, each of which some address must match; `sort`: (column, descending).
     `deleted` None is both. `marker` is the id of the last server of the page before.
     """
 
     equal: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     matching: Mapping[str, str] = field(default_factory=dict)
+    between: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     statuses: Sequence[tuple[str, str | None]] | None = None
     addresses: Sequence[str] = ()
     tags: Sequence[str] = ()
@@ -93,13 +94,6 @@ class ServerQuery:
     limit: int = 1000
     marker: str | None = None
 
-
-SORTABLE = frozenset({
-    "access_ip_v4", "access_ip_v6", "availability_zone", "config_drive", "created_at", "description",
-    "flavor_id", "host", "hostname", "id", "image_id", "key_name", "launch_index", "launched_at",
-    "locked", "name", "power_state", "progress", "project_id", "task_state", "terminated_at",
-    "updated_at", "user_id", "vm_state"})
-"""The columns that `ServerQuery.sort` may name."""
 
 _NEVER_NULL = frozenset({"id", "created_at", "config_drive", "locked", "launch_index", "power_state",
                          "progress"})
@@ -176,6 +170,8 @@ def _conditions(query: ServerQuery) -> list[sa.ColumnElement[bool]]:
         where.append(column == values[0] if len(values) == 1 else column.in_(list(values)))
     for name, pattern in query.matching.items():
         where.append(server.c[name].regexp_match(check(pattern)))
+    for name, (least, below) in query.between.items():
+        where += [server.c[name] >= least, server.c[name] < below]
     if query.statuses is not None:
         where.append(sa.or_(sa.false(), *(_status(vm, task) for vm, task in query.statuses)))
     if query.deleted is not None:

@@ -1,5 +1,6 @@
 """The field types that several nouns share, and the compiler of their schemas."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -56,7 +57,40 @@ def compiled(schema: Schema) -> Check:
             where = ".".join(str(step) for step in error.path[1:]) or "body"
             shown = repr(error.value)
             shown = f"{shown[:77]}…" if len(shown) > 80 else shown
-            raise Invalid(f"Invalid input for field/attribute {where}. Value: {shown}. "
-                          f"{error.message.replace('data.', '').replace('data ', 'the body ')}",
+            raise Invalid(f"Invalid input for field/attribute {where}. Value: {shown}. {_words(error)}",
                           code="bad_body") from error
     return check
+
+
+def _words(error: fastjsonschema.JsonSchemaValueException) -> str:
+    """What is wrong with a value, in plain words."""
+    rule, asked, value = error.rule, error.rule_definition, error.value
+    if rule == "required":
+        return f"It lacks {', '.join(repr(name) for name in asked if name not in value)}"
+    if rule == "additionalProperties":
+        known = error.definition.get("properties", {})
+        forms = [re.compile(form) for form in error.definition.get("patternProperties", {})]
+        extra = [name for name in value
+                 if name not in known and not any(form.search(name) for form in forms)]
+        return ("Additional properties are not allowed "
+                f"({', '.join(repr(name)[:80] for name in extra[:5])} unexpected)")
+    form = _WORDS.get(rule)
+    if form is None:
+        return "It is not of a form that is allowed here"
+    kinds = asked if isinstance(asked, list) else [asked]
+    return form.format(asked=" or ".join(str(kind) for kind in kinds))
+
+
+_WORDS = {
+    "type": "It must be of type {asked}",
+    "enum": "It must be one of: {asked}",
+    "pattern": "It does not match the form {asked}",
+    "minLength": "It is too short: {asked} characters at least",
+    "maxLength": "It is too long: {asked} characters at most",
+    "minItems": "It has too few items: {asked} at least",
+    "maxItems": "It has too many items: {asked} at most",
+    "maxProperties": "It has too many members: {asked} at most",
+    "minimum": "It is too small: {asked} at least",
+    "maximum": "It is too large: {asked} at most",
+    "uniqueItems": "It names something twice",
+}
