@@ -46,8 +46,8 @@ def test_a_server_ends_with_a_killed_owner() -> None:
                           capture_output=True, text=True, timeout=60)
     folder = Path(done.stdout.strip())
     assert folder.is_absolute()
-    wait_for(lambda: not folder.exists(), "the guard has removed the server's folder", 30)
-    assert not any(str(folder) in command for command in _commands())
+    wait_for(lambda: not any(str(folder) in command for command in _commands()), "server and guard end", 30)
+    assert not folder.exists()
 
 
 def _commands() -> list[str]:

@@ -80,7 +80,8 @@ def _attempt() -> None:
         sa.Column("updated_at", sa.Double()), sa.Column("answered_at", sa.Double()),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("attempt_by_state", "attempt", ["state", "updated_at"])
+    op.create_index("attempt_by_state", "attempt", ["state"])
+    op.create_index("attempt_by_update", "attempt", ["updated_at"])
     op.create_index(op.f("ix_attempt_server_id"), "attempt", ["server_id"])
 
 
