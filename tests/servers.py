@@ -308,7 +308,7 @@ def apt_install(*packages: str) -> None:
         raise Missing(f"{' and '.join(packages)}: run `apt-get install {' '.join(packages)}` as root")
     print(f"installing {' '.join(packages)} …", file=sys.stderr, flush=True)
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    with _no_services():
+    with _no_services(*packages):
         for command in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
             done = subprocess.run(["apt-get", "-q", "-o", "DPkg::Lock::Timeout=300", *command],
                                   env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True)
@@ -318,7 +318,7 @@ def apt_install(*packages: str) -> None:
 
 
 @contextlib.contextmanager
-def _no_services() -> Iterator[None]:
+def _no_services(*packages: str) -> Iterator[None]:
     """While packages are installed, their own system services may not start, nor be enabled."""
     policy = Path("/usr/sbin/policy-rc.d")
     ours = not policy.exists()
@@ -330,9 +330,8 @@ def _no_services() -> Iterator[None]:
     finally:
         if ours:
             policy.unlink()
-    if Path("/run/systemd/system").exists():
-        subprocess.run(["systemctl", "disable", "--quiet", "rabbitmq-server", "postgresql", "epmd.socket"],
-                       check=False, capture_output=True)
+    if Path("/run/systemd/system").exists():  # a service is named like its package; some have none
+        subprocess.run(["systemctl", "disable", "--quiet", *packages], check=False, capture_output=True)
 
 
 def _listens(port: int) -> bool:
