@@ -78,27 +78,27 @@ def _bounded(shapes: Iterable[Capacity]) -> list[Capacity]:
 
 def largest(free: Sequence[Floats]) -> list[Capacity]:
     """The Pareto front of the free room: at most `LARGEST_KEPT`, in turn by RAM, vCPUs, disk, and all."""
-    rooms = np.maximum(np.column_stack(free), 0.0)
-    rooms = np.unique(rooms[rooms.any(axis=1)], axis=0)
-    scale = 1 / np.maximum(rooms.max(axis=0, initial=0.0), 1.0)
+    rooms = np.maximum(np.vstack(free), 0.0)
+    rooms = rooms[:, rooms.any(axis=0)]
+    scale = 1 / np.maximum(rooms.max(axis=1, initial=0.0), 1.0)
     orders = [(1, 0, 2), (0, 1, 2), (2, 1, 0), None]
     front: list[Capacity] = []
-    while len(rooms) and len(front) < LARGEST_KEPT:
-        best = rooms[_greatest(rooms, orders[len(front) % len(orders)], scale)]
-        front.append(Capacity(*(int(amount) for amount in best)))
-        rooms = rooms[(rooms > best).any(axis=1)]
+    while rooms.shape[1] and len(front) < LARGEST_KEPT:
+        best = rooms[:, _greatest(rooms, orders[len(front) % len(orders)], scale)]
+        vcpus, ram, disk = best
+        front.append(Capacity(int(vcpus), int(ram), int(disk)))
+        rooms = rooms[:, (rooms[0] > vcpus) | (rooms[1] > ram) | (rooms[2] > disk)]
     return sorted(front, key=lambda room: (-room.ram, -room.vcpus, -room.disk))
 
 
 def _greatest(rooms: Floats, order: tuple[int, int, int] | None, scale: Floats) -> int:
-    """A row that no other exceeds in every dimension: the last by `order`, or by the scaled sum."""
+    """A host that no other exceeds in every dimension: the last by `order`, or by the scaled sum."""
     if order is None:
-        return int((rooms * scale).sum(axis=1).argmax())
-    rows = np.arange(len(rooms))
-    for dimension in order:
-        column = rooms[rows, dimension]
-        rows = rows[column == column.max()]
-    return int(rows[0])
+        return int((scale @ rooms).argmax())
+    first, second, third = (rooms[dimension] for dimension in order)
+    hosts = np.flatnonzero(first == first.max())
+    hosts = hosts[second[hosts] == second[hosts].max()]
+    return int(hosts[third[hosts].argmax()])
 
 
 def room_for(need: Capacity, one: CapabilityClass) -> int:

@@ -230,15 +230,12 @@ class HostTable:
                 or report.unsupported != example.unsupported or report.service != row.service):
             self._classify(index, row, report)
         row.version = version
-        row.size = Capacity(report.vcpus, report.ram, report.disk)
+        size = Capacity(report.vcpus, report.ram, report.disk)
+        if size != row.size:
+            self._write_size(index, row, size)
         row.used = Capacity(report.vcpus_used, report.ram_used, report.disk_used)
         row.servers, row.building = report.servers, report.building
         row.failed_builds = report.failed_builds
-        row.capacity = vcpus, ram, disk = capacity(*row.size, self._placement)
-        columns.cap_vcpus[index], columns.cap_ram[index], columns.cap_disk[index] = vcpus, ram, disk
-        columns.inv_vcpus[index] = 1 / vcpus if vcpus else 0.0
-        columns.inv_ram[index] = 1 / ram if ram else 0.0
-        columns.inv_disk[index] = 1 / disk if disk else 0.0
         columns.alive[index] = True
         columns.enabled[index] = report.enabled
         columns.heard_at[index] = now
@@ -246,6 +243,15 @@ class HostTable:
         self._write_free(index, row)
         if self.live or report.live:
             self._write_live(index, report.live)
+
+    def _write_size(self, index: int, row: Row, size: Capacity) -> None:
+        columns = self.columns
+        row.size = size
+        row.capacity = vcpus, ram, disk = capacity(*size, self._placement)
+        columns.cap_vcpus[index], columns.cap_ram[index], columns.cap_disk[index] = vcpus, ram, disk
+        columns.inv_vcpus[index] = 1 / vcpus if vcpus else 0.0
+        columns.inv_ram[index] = 1 / ram if ram else 0.0
+        columns.inv_disk[index] = 1 / disk if disk else 0.0
 
     def _write_free(self, index: int, row: Row) -> None:
         columns, all_of_it, used, held = self.columns, row.capacity, row.used, row.held
