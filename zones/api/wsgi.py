@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 import orjson
@@ -91,6 +92,8 @@ class Dialect:
     version_of: Callable[[webob.Request], Version]
     headers_of: Callable[[Version], Mapping[str, str]]
     fault: Callable[[errors.ZonesError, int], Any]
+    id_headers: tuple[str, ...] = ("X-Openstack-Request-Id",)
+    """The headers of every answer that carry the request's id."""
 
 
 class Service:
@@ -120,17 +123,17 @@ class Service:
         except HTTPException as error:
             reply = self._fault(errors.Invalid(str(error), code="bad_request"))
         except Exception:
-            LOG.exception("%s %s failed", request.method, request.path)
+            LOG.exception("%s %s failed", request.method, _shown(environ))
             reply = self._fault(errors.ZonesError(
                 f"An unexpected error was logged under {request_id}.", code="internal_error"))
-        ACCESS.info("%s %s %s %d %.1fms", request_id, request.method, request.path_qs[:200],
+        ACCESS.info("%s %s %s %d %.1fms", request_id, request.method, _shown(environ),
                     reply.status, (time.monotonic() - started) * 1000)
-        response = _response(reply, request_id, self._dialect.headers_of(version))
+        response = _response(reply, {**dict.fromkeys(self._dialect.id_headers, request_id),
+                                     **self._dialect.headers_of(version)})
         return response(environ, start_response)  # type: ignore[no-any-return]
 
     def _answer(self, request: webob.Request, version: Version, request_id: str) -> Reply:
-        if len(request.path_info) > MAX_PATH:
-            raise errors.TooLarge("the path is too long", code="path_too_long")
+        _check_url(request)
         methods, params = match(self._tree, request.path_info)
         if methods is None:
             raise errors.NotFound("The resource could not be found.", code="no_such_path")
@@ -157,6 +160,25 @@ class Service:
         return Reply(status, self._dialect.fault(error, status), headers)
 
 
+def _check_url(request: webob.Request) -> None:
+    """Path and query are bounded UTF-8 without a NUL: nobody below need think of it again."""
+    if len(request.environ.get("PATH_INFO", "")) > MAX_PATH:
+        raise errors.TooLarge("the path is too long", code="path_too_long")
+    try:
+        texts = [request.path_info, *((text for pair in request.GET.items() for text in pair)
+                                      if request.query_string else ())]
+    except UnicodeDecodeError as error:
+        raise errors.Invalid("The URL is not UTF-8.", code="bad_url") from error
+    if any("\x00" in text for text in texts):
+        raise errors.Invalid("The URL contains a NUL.", code="bad_url")
+
+
+def _shown(environ: Mapping[str, Any]) -> str:
+    """Path and query for a log: whatever the client sent, printable and bounded."""
+    path = quote(environ.get("PATH_INFO", "")[:200], encoding="latin-1")
+    return f"{path}?{query[:200]!r}" if (query := environ.get("QUERY_STRING")) else path
+
+
 def _choose(methods: Mapping[str, tuple[Route, ...]], method: str, version: Version) -> Route:
     routes = methods.get(method)
     if routes is None and method == "HEAD":
@@ -170,11 +192,11 @@ def _choose(methods: Mapping[str, tuple[Route, ...]], method: str, version: Vers
     raise errors.NotFound("That is not there at this microversion.", code="no_such_path")
 
 
-def _response(reply: Reply, request_id: str, headers: Mapping[str, str]) -> webob.Response:
+def _response(reply: Reply, headers: Mapping[str, str]) -> webob.Response:
     response = webob.Response(status=reply.status)
     if reply.body is None:
         response.content_length = 0
-        del response.headers["Content-Type"]
+        response.headers.pop("Content-Type", None)  # WebOb itself takes it from a 204
     elif isinstance(reply.body, bytes):
         response.body = reply.body
         response.content_type = "application/json"
@@ -184,7 +206,6 @@ def _response(reply: Reply, request_id: str, headers: Mapping[str, str]) -> webo
     else:
         response.body = orjson.dumps(reply.body)
         response.content_type = "application/json"
-    response.headers["X-Openstack-Request-Id"] = request_id
     response.headers.update(headers)
     response.headers.update(reply.headers)
     return response

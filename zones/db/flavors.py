@@ -25,9 +25,13 @@ _ALLOWED = sa.select(flavor_access.c.flavor_id).where(
     flavor_access.c.project_id == sa.bindparam("reader"))
 _BY_ID_FOR = _BY_ID.where(sa.or_(flavor.c.is_public, flavor.c.id.in_(_ALLOWED)))
 
+def _rank(flag: sa.Column[bool]) -> sa.ColumnElement[int]:
+    return sa.case((flag, 1), else_=0)  # PostgreSQL would compare booleans, SQLAlchemy does not
+
+
 SORT_KEYS: Mapping[str, sa.ColumnElement[Any]] = {
-    "created_at": flavor.c.created_at, "disabled": flavor.c.disabled, "ephemeral_gb": flavor.c.ephemeral,
-    "flavorid": flavor.c.id, "id": flavor.c.id, "is_public": flavor.c.is_public, "memory_mb": flavor.c.ram,
+    "created_at": flavor.c.created_at, "disabled": _rank(flavor.c.disabled), "ephemeral_gb": flavor.c.ephemeral,
+    "flavorid": flavor.c.id, "id": flavor.c.id, "is_public": _rank(flavor.c.is_public), "memory_mb": flavor.c.ram,
     "name": flavor.c.name, "root_gb": flavor.c.disk, "rxtx_factor": flavor.c.rxtx_factor,
     "swap": flavor.c.swap, "vcpus": flavor.c.vcpus,
     "updated_at": sa.func.coalesce(flavor.c.updated_at, flavor.c.created_at),

@@ -1,0 +1,12 @@
+"""The Compute API on a SQLite database of the test's own."""
+
+import pytest
+
+from tests.compute_api import Api
+from zones.db.engine import Database
+
+
+@pytest.fixture
+def api(sqlite_database: Database) -> Api:
+    """The service with every noun; its callers are in `tests.compute_api`."""
+    return Api(sqlite_database)
