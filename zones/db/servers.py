@@ -73,9 +73,9 @@ class ServerQuery:
     """What to list. Every filter that is given must hold.
 
     `equal`: column → any of these values; `matching`: column → regular expression (RE2 syntax);
-    `between`: column → (least, below); `statuses`: (vm_state, task_state) pairs, task None for any that shows no status of its own;
-    `addresses`: expressions, each of which some address must match; `sort`: (column, descending).
-    `deleted` None is both. `marker` is the id of the last server of the page before.
+    `between`: column → (least, below); `statuses`: (vm_state, task_state) pairs, task None for any
+    that shows no status of its own; `addresses`: expressions, each of which some address
+    must match; `sort`: (column, descending). `deleted` None is both. `marker` is the id of the last server of the page before.
     """
 
     equal: Mapping[str, Sequence[Any]] = field(default_factory=dict)
@@ -212,7 +212,8 @@ def _has_tag(tag: str, dialect: str) -> sa.ColumnElement[bool]:
     if dialect == "sqlite":
         each = sa.func.json_each(_text("tags", "[]")).table_valued("value")
         return sa.exists(sa.select(sa.literal(1)).select_from(each).where(each.c.value == tag))
-    return sa.cast(_text("tags", "[]"), JSONB).has_key(tag)
+    held: sa.ColumnElement[bool] = sa.cast(_text("tags", "[]"), JSONB).has_key(tag)
+    return held
 
 
 def _has_address(pattern: str, dialect: str) -> sa.ColumnElement[bool]:

@@ -27,14 +27,14 @@ def network(call: Call) -> Reply:
 
 def security_groups(call: Call) -> Reply:
     """GET /os-security-groups."""
-    return Reply(200, {"security_groups": [_default(call)]})
+    return Reply(200, {"security_groups": [default_group(call.caller.project_id)]})
 
 
 def security_group(call: Call) -> Reply:
     """GET /os-security-groups/{id}."""
-    if call.params["id"] != _default(call)["id"]:
+    if call.params["id"] != default_group(call.caller.project_id)["id"]:
         raise NotFound(f"Security group {call.params['id']} not found.", code="no_security_group")
-    return Reply(200, {"security_group": _default(call)})
+    return Reply(200, {"security_group": default_group(call.caller.project_id)})
 
 
 def floating_ips(_call: Call) -> Reply:
@@ -47,7 +47,7 @@ def floating_ip_pools(_call: Call) -> Reply:
     return Reply(200, {"floating_ip_pools": []})
 
 
-def _default(call: Call) -> dict[str, Any]:
-    project_id = call.caller.project_id
+def default_group(project_id: str) -> dict[str, Any]:
+    """The one security group of a project."""
     return {"id": str(uuid.uuid5(_NAMESPACE, project_id)), "name": "default",
             "description": "Default security group", "tenant_id": project_id, "rules": []}

@@ -7,29 +7,95 @@ clients whose catalog has the project in the URL, below `/v2.1/{url_project}` as
 from collections.abc import Mapping
 
 from zones.api.compute import (
+    actions,
     aggregates,
+    attachments,
     availability_zones,
+    diagnostics,
     extensions,
     extra_specs,
     flavor_access,
     flavors,
     hypervisors,
+    instance_actions,
     keypairs,
     limits,
+    metadata,
     networks,
     quotas,
     server_groups,
+    servers,
     services,
+    tags,
     usage,
+    versions,
 )
 from zones.api.wsgi import Call, Handler, Reply, Route, Routes
 from zones.errors import Invalid
 
 VERSIONS: Routes = {
+    "/": {"GET": Route(versions.versions, None)},
+    "/v2.1": {"GET": Route(versions.version, None)},
+    "/v2.1/{url_project}": {"GET": Route(versions.version, None)},
 }
 
 V21: Routes = {
     # -------------------------------------------------------------- servers
+    "/servers": {
+        "GET": Route(servers.index, "os_compute_api:servers:index"),
+        "POST": Route(servers.create, "os_compute_api:servers:create")},
+    "/servers/detail": {"GET": Route(servers.detail, "os_compute_api:servers:detail")},
+    "/servers/{server_id}": {
+        "GET": Route(servers.show, "os_compute_api:servers:show"),
+        "PUT": Route(servers.update, "os_compute_api:servers:update"),
+        "DELETE": Route(servers.delete, "os_compute_api:servers:delete")},
+    "/servers/{server_id}/action": {"POST": Route(actions.action, "os_compute_api:servers:show")},
+    "/servers/{server_id}/metadata": {
+        "GET": Route(metadata.index, "os_compute_api:server-metadata:index"),
+        "POST": Route(metadata.merge, "os_compute_api:server-metadata:create"),
+        "PUT": Route(metadata.replace, "os_compute_api:server-metadata:update_all")},
+    "/servers/{server_id}/metadata/{key}": {
+        "GET": Route(metadata.show, "os_compute_api:server-metadata:show"),
+        "PUT": Route(metadata.update, "os_compute_api:server-metadata:update"),
+        "DELETE": Route(metadata.delete, "os_compute_api:server-metadata:delete")},
+    "/servers/{server_id}/tags": {
+        "GET": Route(tags.index, "os_compute_api:os-server-tags:index", since=(2, 26)),
+        "PUT": Route(tags.replace, "os_compute_api:os-server-tags:update_all", since=(2, 26)),
+        "DELETE": Route(tags.clear, "os_compute_api:os-server-tags:delete_all", since=(2, 26))},
+    "/servers/{server_id}/tags/{tag}": {
+        "GET": Route(tags.show, "os_compute_api:os-server-tags:show", since=(2, 26)),
+        "PUT": Route(tags.add, "os_compute_api:os-server-tags:update", since=(2, 26)),
+        "DELETE": Route(tags.delete, "os_compute_api:os-server-tags:delete", since=(2, 26))},
+    "/servers/{server_id}/os-instance-actions": {
+        "GET": Route(instance_actions.index, "os_compute_api:os-instance-actions:list")},
+    "/servers/{server_id}/os-instance-actions/{request_id}": {
+        "GET": Route(instance_actions.show, "os_compute_api:os-instance-actions:show")},
+    "/servers/{server_id}/diagnostics": {
+        "GET": Route(diagnostics.show, "os_compute_api:os-server-diagnostics")},
+    "/servers/{server_id}/ips": {"GET": Route(attachments.addresses, "os_compute_api:ips:index")},
+    "/servers/{server_id}/ips/{network}": {"GET": Route(attachments.network, "os_compute_api:ips:show")},
+    "/servers/{server_id}/os-interface": {
+        "GET": Route(attachments.interfaces, "os_compute_api:os-attach-interfaces:list"),
+        "POST": Route(attachments.refused, "os_compute_api:os-attach-interfaces:create")},
+    "/servers/{server_id}/os-interface/{port_id}": {
+        "GET": Route(attachments.interface, "os_compute_api:os-attach-interfaces:show"),
+        "DELETE": Route(attachments.refused, "os_compute_api:os-attach-interfaces:delete")},
+    "/servers/{server_id}/os-security-groups": {
+        "GET": Route(attachments.security_groups, "os_compute_api:os-security-groups:list")},
+    "/servers/{server_id}/os-volume_attachments": {
+        "GET": Route(attachments.volumes, "os_compute_api:os-volumes-attachments:index"),
+        "POST": Route(attachments.refused, "os_compute_api:os-volumes-attachments:create")},
+    "/servers/{server_id}/os-volume_attachments/{volume_id}": {
+        "GET": Route(attachments.volume, "os_compute_api:os-volumes-attachments:show"),
+        "PUT": Route(attachments.volume, "os_compute_api:os-volumes-attachments:update"),
+        "DELETE": Route(attachments.volume, "os_compute_api:os-volumes-attachments:delete")},
+    "/servers/{server_id}/os-server-password": {
+        "GET": Route(attachments.password, "os_compute_api:os-server-password:show"),
+        "DELETE": Route(attachments.forget_password, "os_compute_api:os-server-password:clear")},
+    "/servers/{server_id}/remote-consoles": {
+        "POST": Route(attachments.refused, "os_compute_api:os-remote-consoles", since=(2, 6))},
+    "/servers/{server_id}/migrations": {
+        "GET": Route(attachments.migrations, "os_compute_api:servers:migrations:index", since=(2, 23))},
 
     # -------------------------------------------------------------- flavors
     "/flavors": {

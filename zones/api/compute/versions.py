@@ -45,9 +45,9 @@ def _asked(request: webob.Request) -> str | None:
     for part in request.headers.get("OpenStack-API-Version", "").split(","):
         service, _, version = part.strip().partition(" ")
         if service.lower() == "compute":
-            return version.strip().lower()
+            return str(version).strip().lower()
     legacy = request.headers.get("X-OpenStack-Nova-API-Version")
-    return None if legacy is None else legacy.strip().lower()
+    return None if legacy is None else str(legacy).strip().lower()
 
 
 def headers_of(version: Version) -> Mapping[str, str]:

@@ -74,7 +74,7 @@ def _words(error: fastjsonschema.JsonSchemaValueException) -> str:
                  if name not in known and not any(form.search(name) for form in forms)]
         return ("Additional properties are not allowed "
                 f"({', '.join(repr(name)[:80] for name in extra[:5])} unexpected)")
-    form = _WORDS.get(rule)
+    form = _WORDS.get(rule or "")
     if form is None:
         return "It is not of a form that is allowed here"
     kinds = asked if isinstance(asked, list) else [asked]
