@@ -47,6 +47,11 @@ def floating_ip_pools(_call: Call) -> Reply:
     return Reply(200, {"floating_ip_pools": []})
 
 
+def elsewhere(_call: Call) -> Reply:
+    """GET of what other services serve: 404, lest it be taken for a project's version document."""
+    raise NotFound("The resource could not be found.", code="no_such_path")
+
+
 def default_group(project_id: str) -> dict[str, Any]:
     """The one security group of a project."""
     return {"id": str(uuid.uuid5(_NAMESPACE, project_id)), "name": "default",

@@ -192,6 +192,10 @@ V21: Routes = {
         networks.floating_ips, "os_compute_api:os-floating-ips:list", until=networks.UNTIL)},
     "/os-floating-ip-pools": {"GET": Route(
         networks.floating_ip_pools, "os_compute_api:os-floating-ip-pools", until=networks.UNTIL)},
+    "/os-fixed-ips": {"GET": Route(networks.elsewhere, None)},
+    "/os-snapshots": {"GET": Route(networks.elsewhere, None)},
+    "/os-volumes": {"GET": Route(networks.elsewhere, None)},
+    "/images": {"GET": Route(networks.elsewhere, None)},
 }
 
 

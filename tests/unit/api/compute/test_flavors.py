@@ -48,7 +48,10 @@ def test_a_new_zone_has_the_usual_flavors_and_they_are_not_made_again(defaults: 
     ("2.61", {"description", "extra_specs"}), ("2.90", {"description", "extra_specs"})])
 def test_fields_by_microversion(defaults: Api, at: str, more: set[str]) -> None:
     plain = set(defaults.get("/flavors/1", at="2.1")["flavor"])
-    for body in (defaults.get("/flavors/1", at=at)["flavor"], defaults.get("/flavors/detail", at=at)["flavors"][0]):
+    for body in (
+        defaults.get("/flavors/1", at=at)["flavor"],
+        defaults.get("/flavors/detail", at=at)["flavors"][0],
+    ):
         assert set(body) - plain == more
     brief = {"id", "name", "links"} | (more & {"description"})
     assert set(defaults.get("/flavors", at=at)["flavors"][0]) == brief
@@ -211,7 +214,13 @@ def test_known_extra_specs_are_checked_from_2_86_on(api: Api, specs: dict[str, s
 def test_a_boot_takes_flavors_by_value(defaults: Api) -> None:
     from tests.compute_api import CALLERS
     value = defaults.db.run(flavors.value, CALLERS["ann"], "3")
-    assert (value.name, value.vcpus, value.ram, value.disk, value.extra_specs) == ("m1.medium", 2, 4096, 40, {})
+    assert (value.name, value.vcpus, value.ram, value.disk, value.extra_specs) == (
+        "m1.medium",
+        2,
+        4096,
+        40,
+        {},
+    )
     make(defaults, id="priv", name="priv", **{"os-flavor-access:is_public": False})
     for flavor_id in ("priv", "none"):
         with pytest.raises(Invalid, match="could not be found"):
@@ -219,8 +228,10 @@ def test_a_boot_takes_flavors_by_value(defaults: Api) -> None:
     assert defaults.db.run(flavors.value, CALLERS["admin"], "priv").id == "priv"
 
 
-_JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
-                     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3))
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

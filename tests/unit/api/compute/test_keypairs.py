@@ -58,9 +58,15 @@ def test_ssh_takes_the_private_key_that_was_made(api: Api, tmp_path: Path) -> No
     assert made["fingerprint"] in told.stdout
 
 
-@pytest.mark.parametrize("public_key", [
-    ED25519[0], openssh(ec.generate_private_key(ec.SECP256R1())), openssh(ec.generate_private_key(ec.SECP384R1())),
-    openssh(rsa.generate_private_key(65537, 2048)) + " a comment with spaces"])
+@pytest.mark.parametrize(
+    "public_key",
+    [
+        ED25519[0],
+        openssh(ec.generate_private_key(ec.SECP256R1())),
+        openssh(ec.generate_private_key(ec.SECP384R1())),
+        openssh(rsa.generate_private_key(65537, 2048)) + " a comment with spaces",
+    ],
+)
 def test_a_key_is_brought_and_known_by_its_md5(api: Api, public_key: str, tmp_path: Path) -> None:
     answer = make(api, "k", public_key=public_key)
     assert answer.status == 201
@@ -90,18 +96,43 @@ def test_x509(api: Api) -> None:
     assert make(api, "no", at="2.1", type="ssh").status == 400
 
 
-@pytest.mark.parametrize("key", ["", "x", "ssh-rsa", "ssh-rsa AAAA", "ssh-rsa !!!! c", "ssh-ed25519 AAAAB3NzaC1yc2E=",
-                                 "ssh-nosuch AAAAC3NzaC1lZDI1NTE5AAAAINMeTfPoglNcD4itUrnlJkYF1mhJm3msoJCsGQkTOiXV",
-                                 "\u00e9 \u00e9", "sk-ssh-ed25519@openssh.com AAAA"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "",
+        "x",
+        "ssh-rsa",
+        "ssh-rsa AAAA",
+        "ssh-rsa !!!! c",
+        "ssh-ed25519 AAAAB3NzaC1yc2E=",
+        "ssh-nosuch AAAAC3NzaC1lZDI1NTE5AAAAINMeTfPoglNcD4itUrnlJkYF1mhJm3msoJCsGQkTOiXV",
+        "\u00e9 \u00e9",
+        "sk-ssh-ed25519@openssh.com AAAA",
+    ],
+)
 def test_what_is_no_key_is_refused(api: Api, key: str) -> None:
     answer = make(api, "k", public_key=key)
     assert answer.status == 400
     assert fault(answer) == "Keypair data is invalid: failed to generate fingerprint"
 
 
-@pytest.mark.parametrize("wrong", [{"name": ""}, {"name": "  "}, {"name": "a/b"}, {"name": "x" * 256}, {"name": "é"},
-                                   {"name": 1}, {"type": "rsa"}, {"extra": 1}, {"public_key": 7},
-                                   {"public_key": "x" * 20000}, {"public_key": "a\u0000b"}, {"user_id": ""}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"name": ""},
+        {"name": "  "},
+        {"name": "a/b"},
+        {"name": "x" * 256},
+        {"name": "é"},
+        {"name": 1},
+        {"type": "rsa"},
+        {"extra": 1},
+        {"public_key": 7},
+        {"public_key": "x" * 20000},
+        {"public_key": "a\u0000b"},
+        {"user_id": ""},
+    ],
+)
 def test_a_wrong_body_is_refused(api: Api, wrong: dict[str, Any]) -> None:
     assert api("POST", "/os-keypairs", {"keypair": {"name": "k", **wrong}}).status == 400
 
