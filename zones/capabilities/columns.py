@@ -16,7 +16,7 @@ Salts = npt.NDArray[np.uint32]
 Value = TypeVar("Value", bound=Hashable)
 
 _FLOATS = ("cap_vcpus", "cap_ram", "cap_disk", "inv_vcpus", "inv_ram", "inv_disk", "free_vcpus",
-           "free_ram", "free_disk", "servers", "heard_at", "patience")
+           "free_ram", "free_disk", "servers", "inv_servers", "heard_at", "patience")
 _FLAGS = ("alive", "enabled")
 
 
@@ -24,7 +24,8 @@ class Columns:
     """The numbers of all hosts. Floats hold whole numbers exactly and need no cast in a weigher.
 
     `cap_*` size × ratio − reserve; `inv_*` its reciprocal (0 for none); `free_*` capacity − used −
-    in flight; `servers` running + in flight; `heard_at` and `patience` seconds; `salt` spreads ties.
+    in flight; `servers` running + in flight, `inv_servers` 1 / (1 + servers); `heard_at` and `patience`
+    seconds; `salt` spreads ties.
     """
 
     cap_vcpus: Floats
@@ -37,6 +38,7 @@ class Columns:
     free_ram: Floats
     free_disk: Floats
     servers: Floats
+    inv_servers: Floats
     heard_at: Floats
     patience: Floats
     alive: Flags
@@ -120,7 +122,7 @@ class Coded(Generic[Value]):
         passes = np.zeros(len(self._values) + 1, dtype=np.bool_)  # the last stands for code -1
         for value, code in self._code_of.items():
             passes[code] = test(value)
-        return passes[self.codes[:size]]
+        return passes.take(self.codes[:size], mode="wrap")
 
     def _use(self, value: Value) -> int:
         code = self._code_of.get(value)

@@ -68,8 +68,8 @@ class Row:
 def check(report: HostReport) -> None:
     """Raises `Invalid` for a report whose numbers no host has."""
     if not (0 <= report.vcpus <= LARGEST and 0 <= report.ram <= LARGEST and 0 <= report.disk <= LARGEST
-            and abs(report.vcpus_used) <= LARGEST and abs(report.ram_used) <= LARGEST
-            and abs(report.disk_used) <= LARGEST and 0 <= report.servers <= LARGEST
+            and 0 <= report.vcpus_used <= LARGEST and 0 <= report.ram_used <= LARGEST
+            and 0 <= report.disk_used <= LARGEST and 0 <= report.servers <= LARGEST
             and 0 <= report.building <= LARGEST and 0 <= report.failed_builds <= LARGEST
             and 0 < report.interval <= LONGEST_INTERVAL and report.boot >= 0 and report.seq >= 0):
         raise Invalid(f"host {report.host} reports numbers that no host has", code="bad_report",

@@ -258,7 +258,9 @@ class HostTable:
         columns.free_vcpus[index] = all_of_it[0] - used[0] - held[0]
         columns.free_ram[index] = all_of_it[1] - used[1] - held[1]
         columns.free_disk[index] = all_of_it[2] - used[2] - held[2]
-        columns.servers[index] = row.servers + row.held_servers
+        servers = row.servers + row.held_servers
+        columns.servers[index] = servers
+        columns.inv_servers[index] = 1 / (1 + servers)
 
     def _write_live(self, index: int, live: Mapping[str, float]) -> None:
         for key in live.keys() - self.live.keys():

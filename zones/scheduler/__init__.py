@@ -1,0 +1,1 @@
+"""Where a server goes and why: pure decisions over the zone's view."""
