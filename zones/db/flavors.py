@@ -30,10 +30,10 @@ def _rank(flag: sa.Column[bool]) -> sa.ColumnElement[int]:
 
 
 SORT_KEYS: Mapping[str, sa.ColumnElement[Any]] = {
-    "created_at": flavor.c.created_at, "disabled": _rank(flavor.c.disabled), "ephemeral_gb": flavor.c.ephemeral,
-    "flavorid": flavor.c.id, "id": flavor.c.id, "is_public": _rank(flavor.c.is_public), "memory_mb": flavor.c.ram,
-    "name": flavor.c.name, "root_gb": flavor.c.disk, "rxtx_factor": flavor.c.rxtx_factor,
-    "swap": flavor.c.swap, "vcpus": flavor.c.vcpus,
+    "created_at": flavor.c.created_at, "flavorid": flavor.c.id, "id": flavor.c.id, "name": flavor.c.name,
+    "memory_mb": flavor.c.ram, "vcpus": flavor.c.vcpus, "root_gb": flavor.c.disk, "swap": flavor.c.swap,
+    "ephemeral_gb": flavor.c.ephemeral, "rxtx_factor": flavor.c.rxtx_factor,
+    "disabled": _rank(flavor.c.disabled), "is_public": _rank(flavor.c.is_public),
     "updated_at": sa.func.coalesce(flavor.c.updated_at, flavor.c.created_at),
 }
 
