@@ -5,7 +5,6 @@ from typing import Any
 import orjson
 
 from zones.scheduler.place import EXAMPLES, EXPLAINED, Decision, Rejection
-from zones.scheduler.request import PlacementRequest
 
 LARGEST = 4096
 """Bytes of an explanation as JSON, at most."""
@@ -36,22 +35,21 @@ Explanation = dict[str, Any]
 {count, examples[{host, …numbers}]}}}`: a JSON-able value of at most `LARGEST` bytes."""
 
 
-def explain(decision: Decision, request: PlacementRequest, chosen: str | None = None) -> Explanation:
+def explain(decision: Decision, chosen: str | None) -> Explanation:
     """What to store with the attempt at the host `chosen`; None: it went nowhere."""
     for examples in range(EXAMPLES, -1, -1):
         for top in (EXPLAINED, 1):
-            found = _explanation(decision, request, chosen, top, examples)
+            found = _explanation(decision, chosen, top, examples)
             if len(orjson.dumps(found)) <= LARGEST:
                 return found
     return {**found, "top": [], "rejected": dict(list(found["rejected"].items())[:16])}
 
 
-def _explanation(decision: Decision, request: PlacementRequest, chosen: str | None, top: int,
-                 examples: int) -> Explanation:
+def _explanation(decision: Decision, chosen: str | None, top: int, examples: int) -> Explanation:
     return {
-        "hosts": decision.considered, "passed": decision.passed, "need": request.need._asdict(),
+        "hosts": decision.considered, "passed": decision.passed, "need": decision.need._asdict(),
         "chosen": chosen,
-        "maybe": chosen is not None and all(one.target != chosen for one in decision.ranked),
+        "maybe": any(one.target == chosen for one in decision.maybes),
         "top": [{"host": one.target, "weight": round(one.weight, 4),
                  "weights": {name[:_WORD]: round(weight, 4) for name, weight in one.weights.items()}}
                 for one in decision.ranked[:top]],
@@ -106,8 +104,14 @@ def _reason(code: str, rejection: dict[str, Any], hosts: int) -> str:
             f" of only {one['total']}" if one["total"] < one["need"] else "") for one in examples)
         return f"{of_all} {verb} {_ROOM[code]}" + (f" ({need}{shown})" if examples else "")
     one_host, many = _REASONS.get(code, (f"is rejected by {code}", f"are rejected by {code}"))
-    shown = ", ".join(text for text in map(_example, examples) if text)
+    wanted = next((f"wanted {_wanted(one)}; " for one in examples if "wanted" in one), "")
+    shown = wanted + ", ".join(text for text in map(_example, examples) if text)
     return f"{of_all} {one_host if count == 1 else many}" + (f" ({shown})" if shown else "")
+
+
+def _wanted(example: dict[str, Any]) -> str:
+    key = example.get("key")
+    return f"{key}={example['wanted']}" if key else str(example["wanted"])
 
 
 def _example(example: dict[str, Any]) -> str:
@@ -115,10 +119,9 @@ def _example(example: dict[str, Any]) -> str:
     if "error" in example:
         return str(example["error"])
     if "key" in example:
-        has = f"has {example['has']}" if example.get("has") else "has none"
-        return f"{host} {has}, wanted {example['key']}={example['wanted']}"
+        return f"{host} has {example['has'] or 'none'}"
     if "has" in example and "wanted" in example:
-        return f"{host} is in {example['has']}, wanted {example['wanted']}"
+        return f"{host} is in {example['has']}"
     if "has" in example and "most" in example:
         return f"{host} has {example['has']} of at most {example['most']}"
     return str(host)

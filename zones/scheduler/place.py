@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from zones.capabilities.columns import Flags, Floats, Salts
 from zones.capabilities.host_table import HostTable
+from zones.capabilities.room import Capacity
 from zones.errors import ZonesError
 from zones.scheduler.filters import HostFilter
 from zones.scheduler.policy import Policy
@@ -55,11 +56,17 @@ class Decision:
     A maybe's weight is the least share, over the dimensions, of what is needed that is free.
     """
 
+    need: Capacity
     considered: int
     passed: int
     ranked: list[Candidate]
     maybes: list[Candidate]
     rejected: dict[str, Rejection]
+
+    @property
+    def best(self) -> Candidate | None:
+        """Where to try first: the best candidate, else the best maybe."""
+        return next(iter(self.ranked or self.maybes), None)
 
     @property
     def lately(self) -> int:
@@ -71,7 +78,7 @@ class Decision:
 def place(request: PlacementRequest, table: HostTable, policy: Policy) -> Decision:
     """Rank the hosts that may hold the server, and tell why the others may not."""
     if not len(table):
-        return Decision(0, 0, [], [], {})
+        return Decision(request.need, 0, 0, [], [], {})
     rejected: dict[str, Rejection] = {}
     known = table.availability_zones.codes[:table.size] >= 0
     standing, hopeful = _sieve(request, table, policy, known, rejected)
@@ -88,7 +95,7 @@ def place(request: PlacementRequest, table: HostTable, policy: Policy) -> Decisi
     maybes = []
     if hopeful is not None and len(ranked) < policy.keep:
         maybes = _maybes(request, table, np.flatnonzero(hopeful & ~standing), policy.keep)
-    return Decision(len(table), passed, ranked, maybes, rejected)
+    return Decision(request.need, len(table), passed, ranked, maybes, rejected)
 
 
 def _sieve(request: PlacementRequest, table: HostTable, policy: Policy, standing: Flags,

@@ -1,6 +1,7 @@
 """What `place` decides by: the filters in their order, and the weighers with their multipliers."""
 
 from dataclasses import dataclass
+from typing import Self
 
 from zones.config import Placement
 from zones.scheduler import filters, fit, weighers
@@ -24,14 +25,14 @@ class Policy:
     weighers: tuple[tuple[Weigher, float], ...]
     keep: int = 16
 
-
-def policy(placement: Placement, extra_filters: tuple[HostFilter, ...] = (),
-           extra_weighers: tuple[tuple[Weigher, float], ...] = ()) -> Policy:
-    """The operator's policy: the built-in filters and weighers, and those of plug-ins."""
-    live = tuple(one for one in FILTERS if isinstance(one, fit.Room))
-    for_good = tuple(one for one in FILTERS if one not in live)
-    return Policy(
-        filters=for_good + extra_filters + live,
-        weighers=((weighers.RAM, placement.ram_weight), (weighers.CPU, placement.cpu_weight),
-                  (weighers.DISK, placement.disk_weight), (weighers.COUNT, placement.count_weight),
-                  (weighers.GROUP, 1.0), *extra_weighers))
+    @classmethod
+    def of(cls, placement: Placement, extra_filters: tuple[HostFilter, ...] = (),
+           extra_weighers: tuple[tuple[Weigher, float], ...] = ()) -> Self:
+        """The operator's policy: the built-in filters and weighers, and those of plug-ins."""
+        live = tuple(one for one in FILTERS if isinstance(one, fit.Room))
+        for_good = tuple(one for one in FILTERS if one not in live)
+        return cls(
+            filters=for_good + extra_filters + live,
+            weighers=((weighers.RAM, placement.ram_weight), (weighers.CPU, placement.cpu_weight),
+                      (weighers.DISK, placement.disk_weight), (weighers.COUNT, placement.count_weight),
+                      (weighers.GROUP, 1.0), *extra_weighers))
