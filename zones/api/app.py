@@ -98,7 +98,10 @@ def _is_text(environ: dict[str, Any]) -> bool:
     path, query = environ.get("PATH_INFO", ""), environ.get("QUERY_STRING", "")
     if path.isascii() and query.isascii() and "\0" not in path and "%" not in query:
         return True
-    raw = path.encode("latin-1", "replace") + b"?" + unquote_to_bytes(query.encode("latin-1", "replace"))
+    try:
+        raw = path.encode("latin-1") + b"?" + unquote_to_bytes(query.encode("latin-1"))
+    except UnicodeEncodeError:
+        return False
     return _BAD_TEXT.search(raw.decode("utf-8", "surrogateescape")) is None
 
 

@@ -145,9 +145,10 @@ def _withdraw(conn: Connection, user_id: str, project_id: str, role_id: str) -> 
 
 
 def _expel(conn: Connection, user_ids: list[str]) -> None:
-    after = int(now(conn)) + 1
-    conn.execute(sa.update(tables.user).where(
-        tables.user.c.id.in_(user_ids), tables.user.c.tokens_from < after).values(tokens_from=after))
+    after, column = int(now(conn)) + 1, tables.user.c.tokens_from
+    # Twice within a second: what was issued in between counts as of that next second, so go one on.
+    later = sa.case((column < after, after), else_=column + 1)
+    conn.execute(sa.update(tables.user).where(tables.user.c.id.in_(user_ids)).values(tokens_from=later))
 
 
 def _revocations(conn: Connection, since: float) -> tuple[set[str], dict[str, int]]:
