@@ -3,11 +3,12 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
 from zones.config import Quota
-from zones.db import quotas
+from zones.db import keypairs, quotas, server_groups
 from zones.db.engine import Database
 from zones.errors import Invalid, OverQuota
 
@@ -151,3 +152,29 @@ def test_a_batch_takes_its_least_or_nothing(database: Database) -> None:
     assert database.run(between, "", "p", Quota(instances=10, cores=9), 1, 3, 0, 1) == 3
     with pytest.raises(OverQuota):
         database.run(between, "", "p", Quota(instances=10), 4, 9, 0, 1)
+
+
+def test_what_is_counted_by_rows_is_exact_as_well(shared: Database) -> None:
+    limits = Quota(key_pairs=5, server_groups=6)
+
+    def key(number: int) -> int:
+        row = {"user_id": "ann", "name": f"k{number}", "type": "ssh", "public_key": "x", "id": number,
+               "fingerprint": "y", "created_at": float(number)}
+        return refused(keypairs.create_keypair, row, "p", limits)
+
+    def group(number: int) -> int:
+        row = {"id": f"g{number}", "project_id": "p", "user_id": "ann", "name": "g", "policy": "affinity",
+               "rules": {}, "anchor": None, "created_at": 1.0}
+        return refused(server_groups.create_group, row, limits)
+
+    def refused(transaction: Any, *args: Any) -> int:
+        try:
+            shared.run(transaction, *args)
+        except OverQuota:
+            return 1
+        return 0
+
+    with ThreadPoolExecutor(10) as pool:
+        assert (sum(pool.map(key, range(20))), sum(pool.map(group, range(20)))) == (15, 14)
+    assert shared.run(quotas.count_keypairs, "ann") == 5
+    assert shared.run(quotas.count_groups, "p") == 6
