@@ -20,6 +20,7 @@ from zones.protocol import Caller, HostReport
 CALLERS = {
     "admin": Caller(user_id="boss", project_id="ops", roles=frozenset({"admin"})),
     "ann": Caller(user_id="ann", project_id="p1", roles=frozenset({"member"})),
+    "reader": Caller(user_id="rea", project_id="p1", roles=frozenset({"reader"})),
     "bob": Caller(user_id="bob", project_id="p2", roles=frozenset({"member"})),
 }
 
@@ -40,10 +41,11 @@ class Api:
     db: Database
     quota: Quota = field(default_factory=Quota)
     hosts: list[HostReport] = field(default_factory=list)
+    core: Any = None
 
     def __post_init__(self) -> None:
         config = Config(data_dir=Path("unused"), quota=self.quota)
-        parts = Parts(core=cast(Any, None), db=self.db, config=config, hosts=lambda: list(self.hosts))
+        parts = Parts(core=cast(Any, self.core), db=self.db, config=config, hosts=lambda: list(self.hosts))
         self._service = Service(ROUTES, parts, DIALECT, self._authenticate, Policy().may)
 
     @staticmethod

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import exc
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 from sqlalchemy.engine import Connection
 
 from zones import states
@@ -75,7 +75,8 @@ class ServerQuery:
     `equal`: column → any of these values; `matching`: column → regular expression (RE2 syntax);
     `between`: column → (least, below); `statuses`: (vm_state, task_state) pairs, task None for any
     that shows no status of its own; `addresses`: expressions, each of which some address
-    must match; `sort`: (column, descending). `deleted` None is both. `marker` is the id of the last server of the page before.
+    must match; `sort`: (column, descending). `deleted` None is both. `marker` is the id of the last
+    server of the page before.
     """
 
     equal: Mapping[str, Sequence[Any]] = field(default_factory=dict)
@@ -106,7 +107,7 @@ def _column(name: str, dialect: str) -> sa.ColumnElement[Any]:
             return sa.func.json_extract(sa.cast(server.c.spec, sa.Text),
                                         "$.security_groups").label(name)
         spec = sa.cast(sa.func.convert_from(server.c.spec, "UTF8"), JSONB)
-        return sa.cast(sa.type_coerce(spec, JSONB)["security_groups"], sa.Text).label(name)
+        return sa.cast(sa.func.jsonb_extract_path(spec, name), sa.Text).label(name)
     column = server.c[name]
     return sa.type_coerce(column, _TEXT).label(name) if name in (
         "metadata", "tags", "addresses", "flavor", "fault") else column
@@ -219,20 +220,12 @@ def _has_tag(tag: str, dialect: str) -> sa.ColumnElement[bool]:
 def _has_address(pattern: str, dialect: str) -> sa.ColumnElement[bool]:
     if dialect == "sqlite":
         tree = sa.func.json_tree(_text("addresses", "{}")).table_valued("key", "value")
-        found: Any = sa.and_(tree.c.key == "addr", sa.cast(tree.c.value, sa.Text).regexp_match(pattern))
-    else:
-        tree = sa.func.jsonb_path_query(sa.cast(_text("addresses", "{}"), JSONB),
-                                        sa.cast("$.*[*].addr", sa.dialects.postgresql.JSONPATH)
-                                        ).table_valued("value")
-        found = sa.cast(tree.c.value, sa.Text).regexp_match(_quoted(pattern))
-    return sa.exists(sa.select(sa.literal(1)).select_from(tree).where(found))
-
-
-def _quoted(pattern: str) -> str:
-    """The expression for an address in its JSON quotes: `^` and `$` mean the quotes."""
-    start = '^"' if pattern.startswith("^") else ""
-    end = '"$' if pattern.endswith("$") and not pattern.endswith("\\$") else ""
-    return start + pattern[len(start) and 1:len(pattern) - (1 if end else 0)] + end
+        return sa.exists(sa.select(sa.literal(1)).select_from(tree).where(
+            tree.c.key == "addr", sa.cast(tree.c.value, sa.Text).regexp_match(pattern)))
+    each = sa.func.jsonb_path_query(sa.cast(_text("addresses", "{}"), JSONB),
+                                    sa.cast("$.*[*].addr", JSONPATH)).column_valued("address")
+    address = sa.type_coerce(each.op("#>>")(sa.literal_column("'{}'")), sa.Text)
+    return sa.exists(sa.select(sa.literal(1)).where(address.regexp_match(pattern)))
 
 
 def _order(query: ServerQuery) -> list[tuple[sa.ColumnElement[Any], bool]]:
@@ -240,7 +233,9 @@ def _order(query: ServerQuery) -> list[tuple[sa.ColumnElement[Any], bool]]:
 
 
 def _comparable(name: str) -> sa.ColumnElement[Any]:
-    column = server.c[name]
+    column: sa.ColumnElement[Any] = server.c[name]
+    if isinstance(column.type, sa.Boolean):
+        column = sa.cast(column, sa.Integer)  # PostgreSQL compares booleans, SQLAlchemy does not
     if name in _NEVER_NULL:
         return column
     return sa.func.coalesce(column, "" if isinstance(column.type, sa.String) else 0)
