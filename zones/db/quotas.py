@@ -47,15 +47,14 @@ _LIMITS = sa.select(quota_limit.c.project_id, quota_limit.c.resource, quota_limi
 
 # ------------------------------------------------------------------ what servers take
 
-def reserve(conn: Connection, owner_peer: str, project_id: str, defaults: Quota,
+def reserve(conn: Connection, owner_peer: str, project_id: str, limits: Quota,
             instances: int, cores: int, ram: int) -> None:
     """Count these as in use, or raise `OverQuota` and count nothing. RAM in MiB.
 
-    The project's own limits go before `defaults`. One conditional UPDATE decides, so that two at
-    once never both get the last place. A resource with nothing to add is not checked: a project
-    above a lowered limit may still do what frees.
+    `limits` are those of `effective_limits`. One conditional UPDATE decides, so that two at once
+    never both get the last place. A resource with nothing to add is not checked: a project above a
+    lowered limit may still do what frees.
     """
-    limits = effective_limits(conn, project_id, defaults)
     wanted = {"instances": instances, "cores": cores, "ram": ram}
     values = {"owner": owner_peer, "project": project_id,
               **{f"add_{name}": count for name, count in wanted.items()},
@@ -70,7 +69,7 @@ def reserve(conn: Connection, owner_peer: str, project_id: str, defaults: Quota,
         raise _over(wanted, used, limits)
 
 
-def reserve_between(conn: Connection, owner_peer: str, project_id: str, defaults: Quota,
+def reserve_between(conn: Connection, owner_peer: str, project_id: str, limits: Quota,
                     least: int, most: int, cores: int, ram: int) -> int:
     """Count as many servers of this size as there is room for, `most` of them if possible.
 
@@ -79,12 +78,11 @@ def reserve_between(conn: Connection, owner_peer: str, project_id: str, defaults
     insert_new(conn, quota_usage, [{"owner_peer": owner_peer, "project_id": project_id,
                                     **dict.fromkeys(COUNTED, 0)}])
     used = conn.execute(_USAGE_LOCKED, {"owner": owner_peer, "project": project_id}).one()._asdict()
-    limits = effective_limits(conn, project_id, defaults)
     each = {"instances": 1, "cores": cores, "ram": ram}
     room: int = min([most, *((getattr(limits, name) - used[name]) // count for name, count in each.items()
                         if count > 0 and getattr(limits, name) >= 0)])
     number = max(room, least)
-    reserve(conn, owner_peer, project_id, defaults, number, number * cores, number * ram)
+    reserve(conn, owner_peer, project_id, limits, number, number * cores, number * ram)
     return number
 
 

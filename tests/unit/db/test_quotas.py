@@ -129,11 +129,8 @@ def test_a_projects_limit_goes_before_the_class_before_the_default(database: Dat
     database.run(quotas.set_limits, "p", {"instances": 5})
     database.run(quotas.set_limits, "p", {"instances": 6})
     assert (limits().instances, limits().cores) == (6, 4)
-    database.run(quotas.reserve, "", "p", Quota(instances=0), 6, 1, 1)
     database.run(quotas.forget_limits, "p")
     assert limits().instances == 4
-    with pytest.raises(OverQuota):
-        database.run(quotas.reserve, "", "p", Quota(instances=0), 1, 1, 1)
 
 
 def test_a_limit_below_use_needs_force(database: Database) -> None:
