@@ -7,6 +7,9 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from zones.errors import Unavailable
 
+KEY_FILE = "seal.keys"
+"""Its name in the data folder."""
+
 
 class Sealer:
     """Seals with the newest key, opens with any. Keys stand in a file, newest first (mode 0600)."""

@@ -9,18 +9,22 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from zones import states
+from zones.capabilities import summary, view_2011
+from zones.capabilities.host_row import HostState, Version
 from zones.capabilities.host_table import HostTable
 from zones.capabilities.inflight import InFlight
-from zones.capabilities.room import Capacity, shape
+from zones.capabilities.room import Capacity
 from zones.config import Placement, Timing
 from zones.errors import Invalid, ZonesError
 from zones.protocol import Done, Echo, HostReport, Message, News, Solicit
+from zones.scheduler.choose import Choice, choose
 from zones.scheduler.memory import Refusals
-from zones.scheduler.place import Decision, PlacementRequest, Policy, place
+from zones.scheduler.policy import Policy
+from zones.scheduler.request import PlacementRequest
 
 LOG = logging.getLogger(__name__)
 OVERLAP = 5.0
@@ -95,22 +99,22 @@ class ZoneManager:
         if not isinstance(message, News | Done):
             return
         with self._guard:
-            report = message.report
             if isinstance(message, News):
-                self._settle(message.attempt, message.state, report, message)
-            if report is not None:
-                self._apply(report, time.monotonic())
+                self._settle(message)
+            if message.report is not None:
+                self._apply(message.report, time.monotonic())
 
-    def _settle(self, attempt: str, state: str, report: HostReport | None, news: News) -> None:
-        if state == states.REFUSED:
-            self.inflight.drop(attempt)
-            if report is not None:
-                self._refusals.remember(news.host, self._shapes.pop(attempt, None),
-                                        (report.boot, report.seq), time.monotonic())
-        elif state == states.CANCELLED:
-            self.inflight.drop(attempt)
+    def _settle(self, news: News) -> None:
+        report = news.report
+        if news.state == states.REFUSED:
+            need = self.inflight.need(news.attempt)
+            if need is not None and report is not None and news.reason in states.ROOM_REASONS:
+                self._refusals.remember(news.host, need, (report.boot, report.seq), time.monotonic())
+            self.inflight.drop(news.attempt)
+        elif news.state == states.CANCELLED:
+            self.inflight.drop(news.attempt)
         elif report is not None:
-            self.inflight.counted(attempt, report.boot, report.seq)
+            self.inflight.counted(news.attempt, report.boot, report.seq)
 
     def _apply(self, report: HostReport, now: float) -> None:
         try:
@@ -124,14 +128,13 @@ class ZoneManager:
         """Whether every live service has reported, or had one and a half intervals to do so."""
         return self._warm
 
-    def place(self, request: PlacementRequest, attempt: str) -> Decision:
-        """Decide, and count the best choice (or the best maybe) as in flight under `attempt`."""
+    def choose(self, request: PlacementRequest, asked: Mapping[str, Version], attempt: str) -> Choice:
+        """Decide, and count the choice as in flight under `attempt`; `asked` as in `scheduler.choose`."""
         with self._guard:
-            decision = place(request, self.table, self._policy, self._refusals, time.monotonic())
-            best = decision.best
-            if best is not None:
-                self.inflight.add(attempt, best.host, shape(request.spec.flavor))
-            return decision
+            choice = choose(request, asked, self.table, self._policy, self._refusals, time.monotonic())
+            if choice.target is not None:
+                self.inflight.add(attempt, choice.target, choice.request.need)
+            return choice
 
     def dropped(self, attempt: str) -> None:
         """That attempt was not made after all."""
@@ -139,9 +142,9 @@ class ZoneManager:
             self.inflight.drop(attempt)
 
     def hosts(self) -> list[HostReport]:
-        """The last report of every host that is up, by name."""
+        """Every host that is up, as its last report had it, by name."""
         with self._guard:
-            return [state.report for state in self.table.states() if state.up]
+            return [_report(state) for state in self.table.states() if state.up]
 
     def service_of(self, host: str) -> str | None:
         """The compute service that owns a host."""
@@ -152,9 +155,18 @@ class ZoneManager:
         return self.table.is_up(host) or (self._hearing_since is None and host in self.table)
 
     def unsupported(self, host: str) -> frozenset[str]:
-        """The actions that the driver of a host can't do."""
-        state = self.table.state(host)
-        return frozenset(state.report.unsupported) if state is not None else frozenset()
+        """The actions that the driver of a host has said it can't do."""
+        return self.table.unsupported(host)
+
+    def entry(self, name: str, shapes: Iterable[Capacity]) -> summary.Entry:
+        """What this zone says about itself; `shapes` are its flavors'."""
+        with self._guard:
+            return summary.entry(name, self.table, shapes)
+
+    def view_2011(self) -> dict[str, str]:
+        """Capabilities as `/zones/info` gave them in 2011: `compute_ram: "min,max"`."""
+        with self._guard:
+            return view_2011.view(self.table)
 
     # -------------------------------------------------------------- time
 
@@ -202,3 +214,14 @@ class ZoneManager:
         counted = (row["counted_boot"], row["counted_seq"]) if row["counted_seq"] else None
         self.inflight.add(row["id"], row["target"], Capacity(row["vcpus"], row["ram"], row["disk"]),
                           counted)
+
+
+def _report(state: HostState) -> HostReport:
+    return HostReport(
+        service=state.service, host=state.host, boot=state.version[0], seq=state.version[1],
+        availability_zone=state.availability_zone, vcpus=state.size.vcpus, ram=state.size.ram,
+        disk=state.size.disk, vcpus_used=state.used.vcpus, ram_used=state.used.ram,
+        disk_used=state.used.disk, servers=state.servers, enabled=state.enabled,
+        hypervisor=state.hypervisor, building=state.building, failed_builds=state.failed_builds,
+        capabilities={key: list(values) for key, values in state.capabilities.items()},
+        live=state.live, unsupported=list(state.unsupported))

@@ -130,6 +130,11 @@ class InFlight:
             del self._hosts[host]
         self._table.set_held(host, there.need, len(there.flights))
 
+    def need(self, attempt: str) -> Capacity | None:
+        """What an attempt takes; None when it is not in flight."""
+        host = self._host_of.get(attempt)
+        return None if host is None else self._hosts[host].flights[attempt].need
+
     def mark(self) -> int:
         """Take this before reading the attempts from the database, and give it to `sync`."""
         return self._clock

@@ -67,8 +67,11 @@ class Builder:
         code, message = _reason(error, "spawn_failed")
         LOG.warning("server %s could not be built on %s: %s", claim.server, claim.host, message,
                     exc_info=not isinstance(error, ZonesError))
-        self._book.change(claim.attempt, state=states.REFUSED, reason=code, message=message)
-        self._clear(claim)
+        foreign = code == "guest_exists"  # what another attempt built is not ours to destroy
+        self._book.change(claim.attempt, state=states.REFUSED, reason=code, message=message,
+                          gone=foreign)
+        if not foreign:
+            self._clear(claim)
 
     def remove(self, attempt: str) -> None:
         """Make nothing of a cancelled or refused attempt exist; its room is free after that."""

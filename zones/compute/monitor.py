@@ -48,10 +48,10 @@ class Monitor:
     def compare(self) -> None:
         """One pass over all servers. Raises what the driver raises."""
         watched = [claim for claim in self._book.claims() if claim.state == states.ATTEMPT_RUNNING]
-        guests = {guest.server: guest for guest in self._driver.list()}
+        guests = {(guest.server, guest.host): guest for guest in self._driver.list()}
         missing: set[str] = set()
         for claim in watched:
-            guest = guests.get(claim.server)
+            guest = guests.get((claim.server, claim.host))
             if self._book.busy(claim.server):
                 continue
             if guest is None:
@@ -61,7 +61,7 @@ class Monitor:
         for attempt in missing & self._missing:
             self._look_for(attempt)
         self._missing = missing
-        self._name_strangers(set(guests))
+        self._name_strangers({server for server, _host in guests})
 
     def _observe(self, claim: Claim, guest: Guest) -> None:
         with self._book.server(claim.server):

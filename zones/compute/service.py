@@ -31,8 +31,8 @@ QUESTIONS_AT_ONCE = 16
 class Lease(Protocol):
     """The zone's record of this service: who owns it now, and that it lives."""
 
-    def acquire(self) -> int:
-        """Become the owner; the new boot number, greater than any before."""
+    def acquire(self, hosts: list[str]) -> int:
+        """Become the owner of these hosts; the new boot number, greater than any before."""
 
     def renew(self, hosts: list[str]) -> bool:
         """Still here, with these hosts; False when a newer process owns the service."""
@@ -72,8 +72,8 @@ class ComputeService:
 
     def start(self) -> None:
         """Take the lease, recover what the ledger holds, then take messages. May raise; then nothing runs."""
-        boot = self._lease.acquire()
         self._room.set_hosts(self._driver.hosts())
+        boot = self._lease.acquire([host.name for host in self._room.hosts()])
         self.book = Book(self._ledger, self._room, self._claim_changed)
         self.reporter = Reporter(self._config.name, boot, self.book, self._driver,
                                  self._wire.fanout, self._timing.capability_interval)

@@ -66,10 +66,13 @@ def free_anchor(conn: Connection, group_id: str) -> None:
 
 
 def group_hosts(conn: Connection, group_id: str) -> list[str]:
-    """The hosts of a group's living members, with repetition."""
+    """The hosts of a group's living members, with repetition; an affinity group's anchor counts as one."""
     rows = conn.execute(sa.select(server.c.host).where(
         server.c.group_id == group_id, server.c.deleted.is_(False), server.c.host.is_not(None)))
-    return [str(row.host) for row in rows]
+    hosts = [str(row.host) for row in rows]
+    anchor = conn.execute(sa.select(server_group.c.anchor)
+                          .where(server_group.c.id == group_id)).scalar_one_or_none()
+    return hosts + ([anchor] if anchor and anchor not in hosts else [])
 
 
 def hosts_of(conn: Connection, ids: Sequence[str]) -> dict[str, str]:

@@ -92,6 +92,11 @@ def value(conn: Connection, caller: Caller, flavor_id: str) -> FlavorValue:
     return flavor_value(row)
 
 
+def values(conn: Connection) -> list[FlavorValue]:
+    """Every flavor by value: the shapes that a summary counts slots for."""
+    return [flavor_value(dict(row)) for row in conn.execute(sa.select(flavor)).mappings()]
+
+
 def list_flavors(conn: Connection, wanted: FlavorFilter) -> list[Row]:
     """One page of flavors. Raises `Invalid` for a marker that there is not."""
     statement = sa.select(flavor).where(flavor.c.ram >= wanted.min_ram, flavor.c.disk >= wanted.min_disk)

@@ -1,4 +1,4 @@
-"""Who owns what for now: named leases, compute services, and the zone's own row."""
+"""Who owns what at this moment: named leases, compute services, and the zone's own row."""
 
 import uuid
 from typing import Any

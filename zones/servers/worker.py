@@ -7,8 +7,8 @@ only delays it. The attempt is committed, under that lease, before anything is s
 import logging
 import threading
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import msgspec
@@ -18,8 +18,9 @@ from zones.db import action_log, attempts, changes, work
 from zones.db.engine import Connection, now
 from zones.errors import ZonesError
 from zones.protocol import Act, Boot, Message, Remove, ServerSpec, decode_spec
-from zones.scheduler.explain import render
-from zones.scheduler.place import Decision, PlacementRequest
+from zones.scheduler.choose import Choice
+from zones.scheduler.explain import Explanation, explain, render
+from zones.scheduler.request import PlacementRequest
 from zones.servers.core import Core, Row
 from zones.servers.news import fault
 
@@ -36,8 +37,9 @@ class View(Protocol):
     def warm(self) -> bool:
         """Whether every live service has reported since this process started."""
 
-    def place(self, request: PlacementRequest, attempt: str) -> Decision:
-        """Decide, and count the first choice as in flight under that attempt."""
+    def choose(self, request: PlacementRequest, asked: Mapping[str, tuple[int, int]],
+               attempt: str) -> Choice:
+        """Decide, and count the choice as in flight under that attempt."""
 
     def dropped(self, attempt: str) -> None:
         """That attempt was not made after all."""
@@ -51,18 +53,26 @@ class Due:
     row: Row | None
     attempts: list[dict[str, Any]]
     request: PlacementRequest | None = None
+    asked: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Hosts that refused this server for want of room, as of which (boot, seq)."""
 
 
 @dataclass(frozen=True)
 class Placed:
-    """A decision for one row of work, not committed yet. `target` None: it fits nowhere."""
+    """A choice for one row of work, not committed yet."""
 
     due: Due
-    spec: ServerSpec
     attempt: str
-    decision: Decision
-    target: str | None
-    maybe: bool = False
+    choice: Choice
+
+    @property
+    def spec(self) -> ServerSpec:
+        """What is placed."""
+        return self.choice.request.spec
+
+    def explanation(self) -> Explanation:
+        """Why it is placed there, or nowhere."""
+        return explain(self.choice.decision, self.choice.target)
 
 
 class Worker:
@@ -105,24 +115,18 @@ class Worker:
         taken = self._core.db.run(_take, self._core, self._name)
         if not taken:
             return False
-        placed = [self._place(due) for due in taken if due.request is not None]
+        placed = [self._place(due, due.request) for due in taken if due.request is not None]
         made = self._core.db.run(_commit, self._core, self._name, taken, placed)
-        for choice in placed:
-            if choice.target is not None and choice.attempt not in made:
-                self._view.dropped(choice.attempt)
+        for one in placed:
+            if one.attempt not in made:
+                self._view.dropped(one.attempt)
         for service_host, message in self._messages(taken, placed, made):
             self._send(service_host, message)
         return len(taken) == BATCH
 
-    def _place(self, due: Due) -> Placed:
-        assert due.request is not None
+    def _place(self, due: Due, request: PlacementRequest) -> Placed:
         attempt = str(uuid.uuid4())
-        decision = self._view.place(due.request, attempt)
-        if decision.ranked:
-            return Placed(due, due.request.spec, attempt, decision, decision.ranked[0].host)
-        if decision.maybes:
-            return Placed(due, due.request.spec, attempt, decision, decision.maybes[0].host, True)
-        return Placed(due, due.request.spec, attempt, decision, None)
+        return Placed(due, attempt, self._view.choose(request, due.asked, attempt))
 
     def _send(self, host: str, message: Message) -> None:
         service = self._core.service_of(host)
@@ -132,8 +136,8 @@ class Worker:
     def _messages(self, taken: Sequence[Due], placed: Sequence[Placed],
                   made: set[str]) -> list[tuple[str, Message]]:
         messages: list[tuple[str, Message]] = [
-            (choice.target, Boot(choice.attempt, choice.target, self._open(choice.spec)))
-            for choice in placed if choice.target is not None and choice.attempt in made]
+            (one.choice.target, Boot(one.attempt, one.choice.target, self._open(one.spec)))
+            for one in placed if one.choice.target is not None and one.attempt in made]
         for due in taken:
             message = self._repeat(due)
             if message is not None:
@@ -181,21 +185,23 @@ def _take(conn: Connection, core: Core, holder: str) -> list[Due]:
     for item in items:
         due = Due(item, rows.get(item["server_id"]), tried.get(item["server_id"], []))
         if item["kind"] == "boot" and due.row is not None and current_attempt(due) is None:
-            due = Due(item, due.row, due.attempts, _request(conn, due.row, due.attempts))
+            due = _to_place(conn, item, due.row, due.attempts)
         found.append(due)
     return found
 
 
-def _request(conn: Connection, row: Row, tried: list[dict[str, Any]]) -> PlacementRequest:
+def _to_place(conn: Connection, item: dict[str, Any], row: Row, tried: list[dict[str, Any]]) -> Due:
     spec = decode_spec(row["spec"])
-    started = row["attempts"]
-    refused = {attempt["target"] for attempt in tried[len(tried) - started:]
-               if attempt["state"] == states.REFUSED} if started else set()
-    return PlacementRequest(
-        spec=spec, excluded=frozenset(refused),
+    this_boot = tried[len(tried) - row["attempts"]:] if row["attempts"] else []
+    refused = [attempt for attempt in this_boot if attempt["state"] == states.REFUSED]
+    asked = {attempt["target"]: (attempt["counted_boot"], attempt["counted_seq"])
+             for attempt in refused if (attempt["reason"] or {}).get("code") in states.ROOM_REASONS}
+    request = PlacementRequest(
+        spec=spec, excluded=frozenset(attempt["target"] for attempt in refused) - asked.keys(),
         same_hosts=_hosts(conn, spec.hints.get("same_host")),
         different_hosts=_hosts(conn, spec.hints.get("different_host")) or frozenset(),
         group_hosts=tuple(changes.group_hosts(conn, spec.group.id)) if spec.group else ())
+    return Due(item, row, tried, request, asked)
 
 
 def _hosts(conn: Connection, hint: Any) -> frozenset[str] | None:
@@ -213,27 +219,28 @@ def _commit(conn: Connection, core: Core, holder: str, taken: Sequence[Due],
     held = work.keep(conn, holder, [due.item["id"] for due in taken])
     later: dict[int, float] = {}
     new: list[Placed] = []
-    for choice in placed:
-        if choice.due.item["id"] not in held:
+    for one in placed:
+        row, item = one.due.row or {}, one.due.item["id"]
+        if item not in held:
             continue
-        exhausted = (choice.due.row or {}).get("attempts", 0) >= choice.spec.attempts_left
-        if choice.target is None or exhausted:
-            _fail(conn, choice, at, exhausted)
-        elif not _anchored(conn, choice):
-            later[choice.due.item["id"]] = at
+        exhausted = row.get("attempts", 0) >= one.spec.attempts_left
+        if one.choice.target is None or exhausted:
+            _fail(conn, one, at, exhausted)
+        elif not _anchored(conn, one):
+            later[item] = at
         else:
-            new.append(choice)
-            later[choice.due.item["id"]] = at + core.timing.resend
-    attempts.insert(conn, [_attempt_row(choice, at) for choice in new])
+            new.append(one)
+            later[item] = at + core.timing.resend
+    attempts.insert(conn, [_attempt_row(one, at) for one in new])
     changes.change_many(conn, [
-        {"b_id": choice.spec.id, "updated_at": at, "attempt_id": choice.attempt, "news_version": 0,
-         "attempts": (choice.due.row or {}).get("attempts", 0) + 1} for choice in new])
+        {"b_id": one.spec.id, "updated_at": at, "attempt_id": one.attempt, "news_version": 0,
+         "attempts": (one.due.row or {}).get("attempts", 0) + 1} for one in new])
     for due in taken:
         if due.item["id"] in held and due.request is None:
             later[due.item["id"]] = at + _again(core, due)
             _lose_patience(conn, core, due, at)
     work.put_off(conn, holder, later)
-    return {choice.attempt for choice in new}
+    return {one.attempt for one in new}
 
 
 def _again(core: Core, due: Due) -> float:
@@ -254,30 +261,30 @@ def _lose_patience(conn: Connection, core: Core, due: Due, at: float) -> None:
             "tried until it does, or until an operator settles it.", "unknown_at_zone", at))
 
 
-def _anchored(conn: Connection, choice: Placed) -> bool:
+def _anchored(conn: Connection, one: Placed) -> bool:
     """Whether an affinity group agrees with the host; its first member sets it."""
-    group = choice.spec.group
-    if group is None or group.policy != "affinity" or choice.target is None:
+    group, target = one.spec.group, one.choice.target
+    if group is None or group.policy != "affinity" or target is None:
         return True
-    return changes.anchor_group(conn, group.id, choice.target) == choice.target
+    return changes.anchor_group(conn, group.id, target) == target
 
 
-def _attempt_row(choice: Placed, at: float) -> dict[str, Any]:
-    flavor = choice.spec.flavor
-    return {"id": choice.attempt, "server_id": choice.spec.id,
-            "n": len(choice.due.attempts) + 1, "kind": "host", "target": choice.target,
-            "state": states.OPEN, "maybe": choice.maybe, "vcpus": flavor.vcpus, "ram": flavor.ram,
-            "disk": flavor.total_disk, "explanation": choice.decision.explanation(),
-            "created_at": at, "updated_at": at}
+def _attempt_row(one: Placed, at: float) -> dict[str, Any]:
+    need = one.choice.request.need
+    return {"id": one.attempt, "server_id": one.spec.id, "n": len(one.due.attempts) + 1,
+            "kind": "host", "target": one.choice.target, "state": states.OPEN,
+            "maybe": one.choice.maybe, "vcpus": need.vcpus, "ram": need.ram, "disk": need.disk,
+            "explanation": one.explanation(), "created_at": at, "updated_at": at}
 
 
-def _fail(conn: Connection, choice: Placed, at: float, exhausted: bool) -> None:
+def _fail(conn: Connection, one: Placed, at: float, exhausted: bool) -> None:
     """It fits nowhere: ERROR with the reasons; a shelved server stays shelved."""
-    row = choice.due.row
+    row = one.due.row
     if row is None:
         return
-    why = render(choice.decision.explanation())
-    refused = [attempt for attempt in choice.due.attempts if attempt["state"] == states.REFUSED]
+    explanation = one.explanation()
+    why = render(explanation)
+    refused = [attempt for attempt in one.due.attempts if attempt["state"] == states.REFUSED]
     if refused and refused[-1]["reason"]:
         why += f" Last refusal: {refused[-1]['target']}: {refused[-1]['reason']['message']}."
     if exhausted:
@@ -291,5 +298,5 @@ def _fail(conn: Connection, choice: Placed, at: float, exhausted: bool) -> None:
         return
     changes.change(conn, row["id"], at, vm_state=states.ERROR, task_state=None,
                    fault={**fault(message, "no_valid_host", at),
-                          "explanation": choice.decision.explanation()})
+                          "explanation": explanation})
     action_log.end(conn, at, server_id=row["id"], action="create", result="Error", message=message)

@@ -1,0 +1,161 @@
+"""bin/zone-admin: database upgrade, users, keys, stuck servers, checks, and joining more processes."""
+
+import argparse
+import getpass
+import secrets
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from zones import sealing
+from zones.admin import openrc
+from zones.config import Config, load
+from zones.db import attempts, leases, migrate, work
+from zones.db.engine import Database
+from zones.db.identity import IdentityStore
+from zones.errors import Invalid, ZonesError
+from zones.identity.bootstrap import ROLES, embedded_identity
+from zones.scheduler.explain import render
+from zones.servers.settle import settle
+
+LIVE = 60.0
+"""Seconds within which a service's heartbeat counts in `check`."""
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What every command works with."""
+
+    config: Config
+    db: Database
+    args: argparse.Namespace
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one command; 0 when it was done, 1 when it was refused, 2 for a call that makes no sense."""
+    parser = _parser()
+    args = parser.parse_args(list(argv))
+    if not hasattr(args, "run"):
+        parser.print_help()
+        return 2
+    try:
+        options = (["--config-file", args.config_file] if args.config_file else []) + (
+            ["--data-dir", args.data_dir] if args.data_dir else [])
+        config = load(options, "zone-admin")
+        db = Database(config.database, patience=5.0)
+        run: Callable[[Desk], int] = args.run
+        return run(Desk(config, db, args))
+    except ZonesError as error:
+        print(f"zone-admin: {error.message}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="zone-admin", description=__doc__)
+    parser.add_argument("--data-dir", help="the zone's data folder (default: zone-data)")
+    parser.add_argument("--config-file", help="the zone's configuration file")
+    nouns = parser.add_subparsers(title="commands", metavar="COMMAND")
+    _command(nouns, "database-upgrade", _upgrade, "bring the schema to this version")
+    _command(nouns, "check", _check, "see whether the zone's parts are well; exit 1 when not")
+    user = _command(nouns, "user-create", _user_create, "make a user, or set its password and roles")
+    user.add_argument("name")
+    user.add_argument("--project", default="admin", help="made when missing (default: admin)")
+    user.add_argument("--role", action="append", choices=ROLES, help="repeat; default: member, reader")
+    user.add_argument("--password-stdin", action="store_true", help="read the password from stdin")
+    user.add_argument("--openrc", type=Path, metavar="DIR", help="write openrc and clouds.yaml there")
+    _command(nouns, "keys-rotate", _keys_rotate, "new sealing and token keys; old ones still open")
+    stuck = _command(nouns, "server-settle", _settle,
+                     "place a server again whose host does not say what became of it")
+    stuck.add_argument("server")
+    explain = _command(nouns, "server-explain", _explain, "why a server went where it went")
+    explain.add_argument("server")
+    explain.add_argument("--json", action="store_true")
+    _command(nouns, "work", _work, "how much work waits")
+    return parser
+
+
+def _command(nouns: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str,
+             run: Callable[[Desk], int], text: str) -> argparse.ArgumentParser:
+    parser = nouns.add_parser(name, help=text, description=text)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _upgrade(desk: Desk) -> int:
+    print(f"schema {migrate.upgrade(desk.db)}")
+    return 0
+
+
+def _check(desk: Desk) -> int:
+    problems = []
+    if not migrate.is_current(desk.db):
+        problems.append("the schema is not current: run zone-admin database-upgrade")
+    else:
+        zone = desk.db.run(leases.read_zone)
+        live = desk.db.run(leases.live_services, LIVE)
+        print(f"zone {zone['name']} {zone['uuid']}: {len(live)} live compute services, "
+              f"{desk.db.run(work.backlog, 100000)} pieces of work wait")
+        if not live:
+            problems.append("no compute service had a heartbeat in the last minute")
+    for problem in problems:
+        print(f"problem: {problem}")
+    return 1 if problems else 0
+
+
+def _user_create(desk: Desk) -> int:
+    args = desk.args
+    if args.password_stdin:
+        password = sys.stdin.readline().rstrip("\n")
+    elif sys.stdin.isatty():
+        password = getpass.getpass("password (empty: make one): ")
+    else:
+        password = ""
+    made = not password
+    password = password or secrets.token_urlsafe(18)
+    identity = embedded_identity(IdentityStore(desk.db), desk.config.data_dir, lambda job: job(),
+                                 token_ttl=desk.config.identity.token_ttl)
+    identity.directory.ensure_user(args.name, password, args.project, args.role or ["member", "reader"])
+    print(f"user {args.name} may use project {args.project}"
+          + (f"; password: {password}" if made and not args.openrc else ""))
+    if args.openrc:
+        args.openrc.mkdir(parents=True, exist_ok=True)
+        login = openrc.Login(f"{desk.config.api.url}/identity/v3", args.name, password, args.project,
+                             desk.config.region)
+        for path in openrc.write(args.openrc, login, desk.config.name):
+            print(f"wrote {path}")
+    return 0
+
+
+def _keys_rotate(desk: Desk) -> int:
+    folder = desk.config.data_dir
+    if not folder.exists():
+        raise Invalid(f"there is no data folder {folder}; name it with --data-dir", code="no_data_dir")
+    sealing.rotate(folder / sealing.KEY_FILE)
+    print("the sealing key was rotated; restart the zone's processes to use it")
+    return 0
+
+
+def _settle(desk: Desk) -> int:
+    print(orjson.dumps(settle(desk.db, desk.args.server, "zone-admin")).decode())
+    return 0
+
+
+def _explain(desk: Desk) -> int:
+    rows = desk.db.run(attempts.explanation, desk.args.server)
+    if not rows:
+        raise Invalid(f"no attempt was made to place server {desk.args.server}", code="no_attempts")
+    for row in rows:
+        if desk.args.json:
+            print(orjson.dumps(row).decode())
+            continue
+        reason = f": {row['reason']['message']}" if row["reason"] else ""
+        print(f"{row['n']}. {row['target']} {row['state']}{reason}\n   {render(row['explanation'])}")
+    return 0
+
+
+def _work(desk: Desk) -> int:
+    print(desk.db.run(work.backlog, 1_000_000))
+    return 0
