@@ -4,6 +4,7 @@ A `ServerRow` keeps JSON columns as the text that is stored, so that a list of a
 rendered without decoding and encoding what only passes through.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -99,6 +100,7 @@ class ServerQuery:
 _NEVER_NULL = frozenset({"id", "created_at", "config_drive", "locked", "launch_index", "power_state",
                          "progress"})
 _TEXT = sa.Text()
+_PLAIN = re.compile(r"(\^?)([A-Za-z0-9_ -]+)(\$?)")
 
 
 def _column(name: str, dialect: str) -> sa.ColumnElement[Any]:
@@ -143,7 +145,9 @@ def names(conn: Connection, scope: Scope, query: ServerQuery) -> list[tuple[str,
 
 def _rows(conn: Connection, columns: list[sa.ColumnElement[Any]], scope: Scope,
           query: ServerQuery) -> Sequence[Any]:
-    where = [*_scoped(scope), *_conditions(query), *_json_conditions(query, conn.dialect.name)]
+    dialect = conn.dialect.name
+    where = [*_scoped(scope), *_conditions(query), *_json_conditions(query, dialect)]
+    where += [_matches(server.c[name], check(pattern), dialect) for name, pattern in query.matching.items()]
     if query.marker is not None:
         where.append(_after(conn, scope, query))
     order = [column.desc() if descending else column.asc()
@@ -169,8 +173,6 @@ def _conditions(query: ServerQuery) -> list[sa.ColumnElement[bool]]:
     for name, values in query.equal.items():
         column = server.c[name]
         where.append(column == values[0] if len(values) == 1 else column.in_(list(values)))
-    for name, pattern in query.matching.items():
-        where.append(server.c[name].regexp_match(check(pattern)))
     for name, (least, below) in query.between.items():
         where += [server.c[name] >= least, server.c[name] < below]
     if query.statuses is not None:
@@ -182,6 +184,20 @@ def _conditions(query: ServerQuery) -> list[sa.ColumnElement[bool]]:
     if query.changed_before is not None:
         where.append(server.c.updated_at <= query.changed_before)
     return where
+
+
+def _matches(column: sa.ColumnElement[Any], pattern: str, dialect: str) -> sa.ColumnElement[bool]:
+    """The expression is found in the column; a plain name, what clients send, needs no expression."""
+    plain = _PLAIN.fullmatch(pattern)
+    if plain is None:
+        return column.regexp_match(pattern)
+    starts, text, ends = plain.groups()
+    if starts and ends:
+        return column == text
+    position = (sa.func.instr if dialect == "sqlite" else sa.func.strpos)(column, text)
+    if starts:
+        return position == 1
+    return position > 0 if not ends else column.regexp_match(pattern)
 
 
 def _status(vm_state: str, task_state: str | None) -> sa.ColumnElement[bool]:

@@ -31,7 +31,8 @@ def many(database: Database) -> Database:
                    **values)
     put(0, tags=["red", 'a"b'], metadata={"k": "v"})
     put(1, tags=["red", "blue"], vm_state="stopped", host="host-2")
-    put(2, vm_state="active", task_state="rebooting", addresses={"private": [{**NET[0], "addr": "10.0.0.91"}]})
+    put(2, vm_state="active", task_state="rebooting",
+        addresses={"private": [{**NET[0], "addr": "10.0.0.91"}]})
     put(3, vm_state="error", locked=True, description="x", addresses={})
     put(4, deleted=True, vm_state="deleted", terminated_at=1.0)
     put(5, hidden=True)
@@ -51,6 +52,12 @@ def test_a_scope_sees_its_own_and_never_hidden_ones(many: Database) -> None:
 @pytest.mark.parametrize(("query", "numbers"), [
     ({"matching": {"name": "^vm-[01]$"}}, [1, 0]),
     ({"matching": {"name": "m-2"}}, [2]),
+    ({"matching": {"name": "^m-2"}}, []),
+    ({"matching": {"name": "^vm-"}}, [3, 2, 1, 0]),
+    ({"matching": {"name": "^vm-2$"}}, [2]),
+    ({"matching": {"name": "^m-2$"}}, []),
+    ({"matching": {"name": "m-2$"}}, [2]),
+    ({"matching": {"name": "VM"}}, []),
     ({"matching": {"description": "x"}}, [3]),
     ({"addresses": [r"^10\.0\.0\.9$"]}, [1, 0]),
     ({"addresses": [r"10\.0\.0\.9"]}, [2, 1, 0]),
