@@ -42,7 +42,10 @@ def explain(decision: Decision, chosen: str | None) -> Explanation:
             found = _explanation(decision, chosen, top, examples)
             if len(orjson.dumps(found)) <= LARGEST:
                 return found
-    return {**found, "top": [], "rejected": dict(list(found["rejected"].items())[:16])}
+    found["top"] = []
+    while len(orjson.dumps(found)) > LARGEST:
+        found["rejected"].popitem()
+    return found
 
 
 def _explanation(decision: Decision, chosen: str | None, top: int, examples: int) -> Explanation:
