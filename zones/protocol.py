@@ -15,6 +15,9 @@ from zones.errors import Invalid
 VERSION = 1
 """What this code speaks; `info` carries the range `{min, max}` of a zone."""
 
+OLDEST = 1
+"""The oldest version that this code still understands."""
+
 
 class FlavorValue(msgspec.Struct, frozen=True, omit_defaults=True):
     """A flavor by value: what travels, so that a target need not know the flavor."""

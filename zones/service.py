@@ -31,7 +31,7 @@ from zones.capabilities.room import shape
 from zones.compute import drivers
 from zones.compute.service import ComputeService
 from zones.config import ROLES, Config, load
-from zones.db import attempts, flavors, leases, migrate, work
+from zones.db import aggregates, attempts, flavors, leases, migrate, work
 from zones.db.engine import Database
 from zones.db.identity import IdentityStore
 from zones.db.image import ImageRows
@@ -72,6 +72,10 @@ class Records:
     def service_of_host(self, host: str) -> str | None:
         """The service that last said it owns the host."""
         return self._db.run(leases.service_of_host, host)
+
+    def host_zones(self) -> dict[str, str]:
+        """The availability zones that aggregates give to hosts."""
+        return self._db.run(aggregates.host_zones)
 
 
 class Lease:
@@ -196,7 +200,8 @@ class Zone:
         if self.view.warm():
             shapes = [shape(flavor) for flavor in self.db.run(flavors.values)]
             own = self.view.entry(self.config.name, shapes)
-            self.db.run(leases.save_summary, summary.to_plain({self.zone["uuid"]: own}))
+            self.db.run(leases.save_summary, {"zones": summary.to_plain({self.zone["uuid"]: own}),
+                                              "capabilities": self.view.view_2011()})
 
     def _start_workers(self) -> None:
         self._workers = [Worker(self.core, self.view, self._woken) for _ in range(self.config.workers)]

@@ -12,6 +12,8 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
+import msgspec
+
 from zones import states
 from zones.capabilities import summary, view_2011
 from zones.capabilities.host_row import HostState, Version
@@ -45,6 +47,9 @@ class Records(Protocol):
     def service_of_host(self, host: str) -> str | None:
         """The service that last said it owns a host that was not heard of here."""
 
+    def host_zones(self) -> dict[str, str]:
+        """The availability zone that an aggregate gives to a host."""
+
 
 class ZoneManager:
     """The host table, what is in flight, and the rules of silence of one process."""
@@ -61,6 +66,8 @@ class ZoneManager:
         self._fanout = fanout
         self._guard = threading.RLock()
         self._services: dict[str, dict[str, Any]] = {}
+        self._disabled: set[str] = set()
+        self._host_zones: dict[str, str] = {}
         self._started = time.monotonic()
         self._echo_heard: float | None = None
         self._hearing_since: float | None = None
@@ -117,6 +124,12 @@ class ZoneManager:
             self.inflight.counted(news.attempt, report.boot, report.seq)
 
     def _apply(self, report: HostReport, now: float) -> None:
+        """Take a report, under what the operator has said of its host: aggregate's AZ, disabled service."""
+        zone, disabled = self._host_zones.get(report.host), report.service in self._disabled
+        if disabled or (zone is not None and zone != report.availability_zone):
+            report = msgspec.structs.replace(
+                report, enabled=report.enabled and not disabled,
+                availability_zone=zone or report.availability_zone)
         try:
             self.table.apply(report, now)
         except Invalid as error:
@@ -184,6 +197,8 @@ class ZoneManager:
         self._fanout(Echo(self.process, time.time()))
         self._look_at_attempts()
         self._services = self._records.live_services()
+        self._disabled = {name for name, service in self._services.items() if service["disabled"]}
+        self._host_zones = self._records.host_zones()
         now = time.monotonic()
         with self._guard:
             if self._echo_heard is not None and now - self._echo_heard > self._timing.capability_interval:

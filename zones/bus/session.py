@@ -3,6 +3,7 @@
 import time
 from types import TracebackType
 from typing import Any, NamedTuple, Self
+from urllib.parse import urlsplit
 
 from kombu.connection import Connection
 
@@ -38,6 +39,10 @@ def parse(url: str) -> list[str]:
     for part in urls:
         if part.partition("://")[0] not in _TRANSPORTS:
             raise Invalid("a broker URL is amqp://, amqps:// or memory://", code="bad_amqp_url")
+        try:
+            _ = urlsplit(part).port
+        except ValueError as error:
+            raise Invalid(f"broker URL: {error}", code="bad_amqp_url") from error
     if not urls:
         raise Invalid("there is no broker URL", code="bad_amqp_url")
     return urls
@@ -48,7 +53,8 @@ class Session:
 
     def __init__(self, url: str) -> None:
         scheme = url.partition("://")[0]
-        tls = {"server_hostname": None} if scheme == "amqps" else False  # None: the URL's, and it is checked
+        # by the URL's own name, which is what the certificate is checked against: kombu changes localhost
+        tls = {"server_hostname": urlsplit(url).hostname} if scheme == "amqps" else False
         client: Any = Connection(  # type: ignore[no-untyped-call]
             url, transport=_TRANSPORTS[scheme], ssl=tls, connect_timeout=CONNECT_TIMEOUT, heartbeat=HEARTBEAT)
         self._transport: Any = client.create_transport()

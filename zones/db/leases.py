@@ -80,14 +80,22 @@ def ensure_zone(conn: Connection, name: str) -> dict[str, Any]:
 
 
 def save_summary(conn: Connection, summary: Any) -> int:
-    """Store a changed summary under the next generation; the generation now in force."""
+    """Say what the zone's summary is now; a changed one gets the next generation. The one in force.
+
+    Body and generation are one row, and only the leader writes it, so every API worker can serve it
+    with the generation as its ETag.
+    """
+    at = now(conn)
     row = conn.execute(sa.select(zone.c.summary, zone.c.summary_generation).with_for_update()).one()
     if row.summary == summary:
+        conn.execute(sa.update(zone).values(summary_at=at))
         return int(row.summary_generation)
-    conn.execute(sa.update(zone).values(summary=summary, summary_generation=row.summary_generation + 1))
+    conn.execute(sa.update(zone).values(summary=summary, summary_at=at,
+                                        summary_generation=row.summary_generation + 1))
     return int(row.summary_generation) + 1
 
 
 def read_zone(conn: Connection) -> dict[str, Any]:
-    """The zone's row: uuid, name, epoch, summary, summary_generation, feed_head."""
-    return dict(conn.execute(sa.select(zone)).mappings().one())
+    """The zone's row, and `age`: seconds since its summary was last said to hold; None before the first."""
+    row = dict(conn.execute(sa.select(zone)).mappings().one())
+    return {**row, "age": max(0.0, now(conn) - row["summary_at"]) if row["summary_at"] else None}

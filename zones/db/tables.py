@@ -61,7 +61,7 @@ zone = sa.Table(
     "zone", metadata, _key("uuid"), _str("name"), _str("epoch", 36),
     sa.Column("feed_head", sa.BigInteger, nullable=False, default=0),
     _json("summary"), sa.Column("summary_generation", sa.BigInteger, nullable=False, default=0),
-    _time("created_at"),
+    _time("summary_at"), _time("created_at"),
 )
 
 lease = sa.Table(

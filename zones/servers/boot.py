@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from zones import states
-from zones.db import action_log, changes, quotas, work
+from zones.db import action_log, changes, quotas, server_groups, work
 from zones.db.engine import Connection, now
-from zones.errors import Invalid, OverQuota, Unavailable
+from zones.errors import Invalid, Unavailable
 from zones.protocol import Caller, ImageValue, ServerSpec, encode
 from zones.servers.core import Core
 from zones.servers.request import BootRequest, Naming, name_it, resolve
@@ -60,18 +60,13 @@ def _accept(conn: Connection, core: Core, caller: Caller, request: BootRequest, 
 def _within_quota(conn: Connection, core: Core, caller: Caller, request: BootRequest,
                   specs: list[ServerSpec]) -> list[ServerSpec]:
     """As many of the specs as quota allows, reserved; at least `min_count`, or `OverQuota`."""
-    flavor = specs[0].flavor
-    number = len(specs)
+    flavor, group = specs[0].flavor, specs[0].group
     limits = quotas.effective_limits(conn, caller.project_id, core.quota)
-    while True:
-        try:
-            quotas.reserve(conn, caller.owner_peer, caller.project_id, limits, number,
-                           number * flavor.vcpus, number * flavor.ram)
-            return specs[:number]
-        except OverQuota:
-            if number <= request.min_count:
-                raise
-            number -= 1
+    number = quotas.reserve_between(conn, caller.owner_peer, caller.project_id, limits,
+                                    request.min_count, len(specs), flavor.vcpus, flavor.ram)
+    if group is not None:
+        server_groups.check_room(conn, caller, group.id, number, core.quota)
+    return specs[:number]
 
 
 def _row(spec: ServerSpec, request: BootRequest, at: float) -> dict[str, Any]:

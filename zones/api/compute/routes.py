@@ -29,6 +29,7 @@ from zones.api.compute import (
     tags,
     usage,
     versions,
+    zones,
 )
 from zones.api.wsgi import Call, Handler, Reply, Route, Routes
 from zones.errors import Invalid
@@ -130,6 +131,10 @@ V21: Routes = {
     "/os-server-groups/{id}": {
         "GET": Route(server_groups.show, "os_compute_api:os-server-groups:show"),
         "DELETE": Route(server_groups.delete, "os_compute_api:os-server-groups:delete")},
+
+    # -------------------------------------------------------------- zones
+    "/os-zones/info": {"GET": Route(zones.info, "os_compute_api:os-zones:info")},
+    "/zones/info": {"GET": Route(zones.info, "os_compute_api:os-zones:info")},
 
     # -------------------------------------------------------------- hosts as operators see them
     "/os-availability-zone": {

@@ -308,5 +308,6 @@ def _zone() -> None:
         "zone", sa.Column("uuid", sa.String(64), nullable=False), sa.Column("name", sa.String(255)),
         sa.Column("epoch", sa.String(36)), sa.Column("feed_head", sa.BigInteger(), nullable=False),
         sa.Column("summary", sa.Text()), sa.Column("summary_generation", sa.BigInteger(), nullable=False),
-        sa.Column("created_at", sa.Double()), sa.PrimaryKeyConstraint("uuid"),
+        sa.Column("summary_at", sa.Double()), sa.Column("created_at", sa.Double()),
+        sa.PrimaryKeyConstraint("uuid"),
     )
