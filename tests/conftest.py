@@ -44,6 +44,8 @@ def _wanted(session: pytest.Session, *, own: bool) -> list[type[servers.PrivateS
         callspec = getattr(item, "callspec", None)
         if callspec is not None and "postgresql" in callspec.params.values():
             names.add("postgres")
+        if callspec is not None and "amqp" in callspec.params.values():
+            names.add("amqp_url")
     rabbit = (not AMQP_URL and "amqp_url" in names) or (own and "own_rabbit" in names)
     postgres = (not DATABASE_URL and "postgres" in names) or (own and "own_postgres" in names)
     return [kind for kind, wanted in ((servers.PrivateRabbit, rabbit), (servers.PrivatePostgres, postgres))

@@ -327,7 +327,7 @@ def test_closing_sends_what_is_queued_and_is_quick(make: Callable[..., Bus]) -> 
 
 
 def test_a_url_of_another_kind_is_refused() -> None:
-    for url in ("", "redis://x", "nonsense", "amqp://a;http://b"):
+    for url in ("", "redis://x", "nonsense", "amqp://a;http://b", "amqp://a:port//"):
         with pytest.raises(Invalid):
             Bus(url, "zone", "test")
 
