@@ -50,11 +50,19 @@ class Identity:
 
 @dataclass(frozen=True)
 class Image:
-    """The embedded image service. Sizes in bytes."""
+    """The embedded image service, sizes in bytes; and where a compute service elsewhere finds it.
+
+    With `auth_url` a process without the API sends snapshots there over HTTP, as `username`.
+    """
 
     backend: str = "embedded"
     max_size: int = 64 * 2**30
     keep_free: int = 256 * 2**20
+    auth_url: str = ""
+    username: str = ""
+    password: str = ""
+    project: str = "service"
+    cacert: str = ""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ The only place that knows everybody. Each part gets its collaborators and its ow
 
 import logging
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from zones.bus.wires import Wires
 from zones.capabilities import summary
 from zones.capabilities.room import shape
 from zones.compute import drivers
+from zones.compute.builder import ImageSink
 from zones.compute.service import ComputeService
 from zones.config import ROLES, Config, load
 from zones.db import aggregates, attempts, flavors, leases, migrate, work
@@ -42,6 +44,7 @@ from zones.identity.bootstrap import embedded_identity
 from zones.image.embedded import EmbeddedImages
 from zones.image.embedded import bootstrap as bootstrap_images
 from zones.image.files import Files
+from zones.image.remote import Account, RemoteImages
 from zones.protocol import Message
 from zones.servers import news, retention
 from zones.servers.core import Core
@@ -113,6 +116,7 @@ class Zone:
         self._sealer = sealing.Sealer(sealing.keys_in(config.data_dir / sealing.KEY_FILE))
         self._start_database()
         self._start_identity()
+        self._start_images()
         self._start_bus()
         self._start_core()
         starters = {"manager": self._start_leader, "scheduler": self._start_workers,
@@ -147,16 +151,42 @@ class Zone:
         self._ending.append(lane.close)
         self.identity = embedded_identity(IdentityStore(self.db), config.data_dir, lane,
                                           token_ttl=config.identity.token_ttl)
-        password = bootstrap_identity(self.identity.directory, config.identity.admin_password)
-        if password is not None:
+        if "api" in config.roles:
+            self._first_login()
+
+    def _first_login(self) -> None:
+        """The first start makes an administrator: its login is written before it exists, so that a
+        crash in between can't lose the password."""
+        config, directory = self.config, self.identity.directory
+        if not directory.rows("user", {"name": "admin"}):
+            password = (config.identity.admin_password or openrc.read_password(config.data_dir)
+                        or secrets.token_urlsafe(18))
             login = openrc.Login(f"{config.api.url}/identity/v3", "admin", password, "admin",
-                                 config.region)
-            openrc.write(config.data_dir, login, config.name)
-        project = self.identity.directory.rows("project", {"name": "admin"})[0]["id"]
+                                 config.region, config.api.tls_cert)
+            written = openrc.write(config.data_dir, login, config.name)
+            if bootstrap_identity(directory, password) is None:
+                for path in written:  # another process made the administrator: its files are right
+                    path.unlink(missing_ok=True)
+        bootstrap_identity(directory)
+
+    def _start_images(self) -> None:
+        config = self.config
+        lane = green.Lane("images")
+        self._ending.append(lane.close)
         self.images = EmbeddedImages(ImageRows(self.db), Files(
-            config.data_dir / "images", green.Lane("images"), max_size=config.image.max_size,
+            config.data_dir / "images", lane, max_size=config.image.max_size,
             keep_free=config.image.keep_free))
-        bootstrap_images(self.images, project)
+        if "api" in config.roles:
+            project = self.identity.directory.rows("project", {"name": "admin"})[0]["id"]
+            bootstrap_images(self.images, project)
+
+    def _image_sink(self) -> ImageSink:
+        """Where this process's snapshots go: beside the API, or to the API over HTTP."""
+        image = self.config.image
+        if not image.auth_url:
+            return self.images
+        return RemoteImages(Account(image.auth_url, image.username, image.password, image.project,
+                                    cacert=image.cacert))
 
     def _start_bus(self) -> None:
         config = self.config
@@ -227,7 +257,7 @@ class Zone:
         driver = drivers.load(config.compute.driver, folder, name, config.compute.options)
         service = ComputeService(
             config.compute, config.placement, config.timing, driver=driver, ledger=ledger,
-            lease=Lease(self.db, name, config.name), wire=self._wires, images=self.images,
+            lease=Lease(self.db, name, config.name), wire=self._wires, images=self._image_sink(),
             fenced=self._ended)
         service.start()
         self._ending.append(lambda: service.stop(config.timing.shutdown))

@@ -17,7 +17,8 @@ from zones.db import attempts, leases, migrate, work
 from zones.db.engine import Database
 from zones.db.identity import IdentityStore
 from zones.errors import Invalid, ZonesError
-from zones.identity.bootstrap import ROLES, embedded_identity
+from zones.identity.bootstrap import KEY_FILE as TOKEN_KEYS
+from zones.identity.bootstrap import ROLES, EmbeddedIdentity, embedded_identity
 from zones.scheduler.explain import render
 from zones.servers.settle import settle
 
@@ -66,6 +67,9 @@ def _parser() -> argparse.ArgumentParser:
     user.add_argument("--role", action="append", choices=ROLES, help="repeat; default: member, reader")
     user.add_argument("--password-stdin", action="store_true", help="read the password from stdin")
     user.add_argument("--openrc", type=Path, metavar="DIR", help="write openrc and clouds.yaml there")
+    join = _command(nouns, "compute-join", _join,
+                    "print the configuration of one more compute service, for bin/zone-compute")
+    join.add_argument("name", help="the compute service's name, unique in the zone")
     _command(nouns, "keys-rotate", _keys_rotate, "new sealing and token keys; old ones still open")
     stuck = _command(nouns, "server-settle", _settle,
                      "place a server again whose host does not say what became of it")
@@ -115,9 +119,7 @@ def _user_create(desk: Desk) -> int:
         password = ""
     made = not password
     password = password or secrets.token_urlsafe(18)
-    identity = embedded_identity(IdentityStore(desk.db), desk.config.data_dir, lambda job: job(),
-                                 token_ttl=desk.config.identity.token_ttl)
-    identity.directory.ensure_user(args.name, password, args.project, args.role or ["member", "reader"])
+    _identity(desk).directory.ensure_user(args.name, password, args.project, args.role or ["member", "reader"])
     print(f"user {args.name} may use project {args.project}"
           + (f"; password: {password}" if made and not args.openrc else ""))
     if args.openrc:
@@ -129,12 +131,35 @@ def _user_create(desk: Desk) -> int:
     return 0
 
 
+def _join(desk: Desk) -> int:
+    config, name = desk.config, desk.args.name
+    if config.database.startswith("sqlite") or config.amqp_url.startswith("memory:"):
+        raise Invalid("one more compute service needs a zone on PostgreSQL and RabbitMQ: set "
+                      "database_url and amqp_url in its configuration", code="single_process")
+    user, password = f"compute-{name}", secrets.token_urlsafe(24)
+    _identity(desk).directory.ensure_user(user, password, "service", ["service"])
+    print(f"# bin/zone-compute --config-file THIS (keep it secret: mode 0600)\n"
+          f"[DEFAULT]\nname = {config.name}\ndatabase_url = {config.database_url}\n"
+          f"amqp_url = {config.amqp_url}\ndata_dir = compute-{name}\n"
+          f"[image]\nauth_url = {config.api.url}/identity/v3\nusername = {user}\n"
+          f"password = {password}\n"
+          f"[compute]\nname = {name}\ndriver = {config.compute.driver}")
+    return 0
+
+
+def _identity(desk: Desk) -> EmbeddedIdentity:
+    """The embedded identity, hashing passwords right here."""
+    return embedded_identity(IdentityStore(desk.db), desk.config.data_dir, lambda job: job(),
+                             token_ttl=desk.config.identity.token_ttl)
+
+
 def _keys_rotate(desk: Desk) -> int:
     folder = desk.config.data_dir
     if not folder.exists():
         raise Invalid(f"there is no data folder {folder}; name it with --data-dir", code="no_data_dir")
-    sealing.rotate(folder / sealing.KEY_FILE)
-    print("the sealing key was rotated; restart the zone's processes to use it")
+    for name in (sealing.KEY_FILE, TOKEN_KEYS):
+        sealing.rotate(folder / name)
+    print("the sealing and token keys were rotated; restart the zone's processes")
     return 0
 
 
