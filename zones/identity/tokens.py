@@ -66,6 +66,7 @@ class Tokens:
         self._lock = threading.Lock()
         self._refreshing = threading.Lock()
         self._known: OrderedDict[bytes, tuple[Token, Caller]] = OrderedDict()
+        self._fresh = False
         self._revoked: set[str] = set()
         self._from: dict[str, int] = {}
 
@@ -84,6 +85,8 @@ class Tokens:
     def _checked(self, text: str) -> tuple[Token, Caller]:
         if not text or len(text) > MAX_TOKEN:
             raise _invalid()
+        if not self._fresh:
+            self.refresh()
         digest = hashlib.blake2b(text.encode(errors="replace"), digest_size=20).digest()
         with self._lock:
             known = self._known.get(digest)
@@ -137,6 +140,7 @@ class Tokens:
         with self._refreshing:  # else an older answer could replace a newer one
             self._revoked, self._from = self._store.revocations(self._clock() - self.ttl)
             self._ring.reload()
+            self._fresh = True
 
     def watch(self, stop: threading.Event, interval: float = 3.0) -> None:
         """`refresh` every `interval` seconds until `stop` is set; a failure is logged and repeated."""

@@ -100,6 +100,15 @@ def test_each_key_voids_it_here_at_once_and_elsewhere_after_a_refresh(
         there.check(text)
 
 
+def test_a_worker_that_starts_knows_what_was_revoked(make: Callable[[], Tokens], clock: Clock) -> None:
+    tokens = make()
+    token = _token(clock)
+    text = tokens.seal(token)
+    tokens.revoke(token)
+    with pytest.raises(Unauthorized):
+        make().check(text)
+
+
 def test_a_revoked_token_takes_those_that_were_made_from_it(
         make: Callable[[], Tokens], clock: Clock) -> None:
     tokens = make()
@@ -148,13 +157,13 @@ def test_what_is_remembered_is_bounded(make: Callable[[], Tokens], clock: Clock,
 
 
 class _Away(IdentityStore):
-    """A database that goes away once."""
+    """A database that goes away once, after the start."""
 
     asked = 0
 
     def revocations(self, since: float) -> tuple[set[str], dict[str, int]]:
         self.asked += 1
-        if self.asked == 1:
+        if self.asked == 2:
             raise Unavailable("away")
         return super().revocations(since)
 
@@ -165,6 +174,7 @@ def test_the_watch_outlives_a_database_that_is_away(
     tokens = Tokens(KeyRing(tmp_path / "keys"), store, ttl=60, clock=clock)
     token = _token(clock)
     text = tokens.seal(token)
+    tokens.refresh()
     IdentityStore(sqlite_database).revoke(token.audit_ids[0], 4e9)
     stop = threading.Event()
     watch = threading.Thread(target=tokens.watch, args=(stop, 0.01))
