@@ -30,9 +30,10 @@ SWITCH_INTERVAL = 0.0001
 """Seconds after which a native thread may ask the running one for the interpreter lock.
 
 SQLite drops that lock at each step, and so queues for it behind a busy hub several times a
-transaction. 2,000 inserts (WAL, FULL) through a lane beside four green threads that burn 1 ms slices:
-under 33 a second at Python's 5 ms, 39 at 2 ms, 404 at 1 ms, 648 at 0.5 ms, 943 at 0.1 ms, 972 at
-0.05 ms; without them 4,000 to 7,000 at any interval.
+transaction. 2,000 inserts (WAL, FULL) by eight callers of a lane, beside four green threads that burn
+1 ms slices, quiet machine: at Python's 5 ms fewer than 33 a second, 39 at 2 ms, 404 at 1 ms, 648 at
+0.5 ms, 943 at 0.1 ms (p99 12 ms). On a loaded one 1 ms to 0.1 ms are alike (600 to 1,100), and
+5 ms gives 24 to 313 with stalls of seconds. Without the burners 4,000 to 7,000 at any interval.
 """
 
 Application = Callable[[dict[str, Any], Any], Iterable[bytes]]

@@ -374,7 +374,7 @@ def test_idle_consumers_cost_next_to_nothing_and_wake_at_once(bus: Bus) -> None:
         wait_for(lambda n=number: len(arrived) > n, "it arrived")
         delays.append(arrived[number] - sent)
     assert statistics.median(delays) < 0.02
-    assert used < 0.15  # 13 consumers and the wait_for above; measured figures are in docs
+    assert used < 0.15  # a process with 13 consumers, and the polling of wait_for above
 
 
 def _cpu() -> float:

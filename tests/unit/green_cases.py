@@ -260,7 +260,7 @@ def test_sqlite_in_a_lane_keeps_pace_with_a_busy_hub(lane, tmp_path):
     for burner in burners:
         burner.kill()
     lane(connection.close)
-    assert took < 4.0  # with Python's switch interval of 5 ms: more than 5
+    assert took < 10.0  # about 1 s; a lane that starves takes minutes
 
 
 # ---------------------------------------------------------------- HTTP
