@@ -1,6 +1,7 @@
 """Secrets at rest: sealed with Fernet, under keys that can be rotated without losing anything."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -34,7 +35,10 @@ def keys_in(path: Path) -> list[bytes]:
     """The keys in this file, made with a first one when it does not exist."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write(path, [Fernet.generate_key()])
+        draft = _draft(path, [Fernet.generate_key()])
+        with suppress(FileExistsError):  # of several processes that start at once, one makes the key
+            os.link(draft, path)
+        draft.unlink()
     return path.read_bytes().split()
 
 
@@ -45,9 +49,13 @@ def rotate(path: Path, keep: int = 3) -> None:
 
 def _write(path: Path, keys: list[bytes]) -> None:
     """Whole or not at all: a reader never sees half a file, a crash leaves the old one."""
+    os.replace(_draft(path, keys), path)
+
+
+def _draft(path: Path, keys: list[bytes]) -> Path:
     draft = path.with_name(f"{path.name}.{os.getpid()}")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(b"\n".join(keys) + b"\n")
         file.flush()
         os.fsync(file.fileno())
-    os.replace(draft, path)
+    return draft

@@ -329,7 +329,6 @@ def _main(argv: Sequence[str], program: str, roles: tuple[str, ...] | None) -> i
         zone.start()
         if "api" in config.roles and API_WORKER not in os.environ:
             children = [_api_worker(more) for _ in range(config.api.workers - 1)]
-        if "api" in config.roles:
             print(_welcome(config), flush=True)
         while not ending.wait(1.0):
             _mind(children, more)

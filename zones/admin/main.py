@@ -119,7 +119,8 @@ def _user_create(desk: Desk) -> int:
         password = ""
     made = not password
     password = password or secrets.token_urlsafe(18)
-    _identity(desk).directory.ensure_user(args.name, password, args.project, args.role or ["member", "reader"])
+    roles = args.role or ["member", "reader"]
+    _identity(desk).directory.ensure_user(args.name, password, args.project, roles)
     print(f"user {args.name} may use project {args.project}"
           + (f"; password: {password}" if made and not args.openrc else ""))
     if args.openrc:

@@ -80,8 +80,9 @@ class Bus:
         name = names.queue_name(self._zone, queue)
 
         def declare(opened: Session) -> str:
+            # durable, though its messages are not: RabbitMQ 4 has no other queues that several may share
             opened.channel.queue_declare(
-                queue=name, durable=False, exclusive=False, auto_delete=False,
+                queue=name, durable=True, exclusive=False, auto_delete=False,
                 arguments={"x-expires": int(QUEUE_LIFE * 1000), "x-max-length": QUEUE_LENGTH,
                            "x-message-ttl": int(MESSAGE_LIFE * 1000)})
             return name

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from zones import states
-from zones.db import action_log, changes, flavors, quotas, work
+from zones.db import action_log, changes, flavors, keypairs, quotas, work
 from zones.db.engine import Connection, now
 from zones.errors import Conflict, Invalid, Unavailable, Unsupported
 from zones.protocol import Caller, FlavorValue, ImageValue, decode_spec, encode
@@ -141,6 +141,11 @@ def _rebuild(conn: Connection, core: Core, caller: Caller, row: Row,
     values = {key: value for key, value in named.items() if value is not None}
     values.update({key: args[key] for key in ("description", "key_name", "user_data") if key in args})
     spec = msgspec.structs.replace(decode_spec(row["spec"]), image=image)
+    if "key_name" in args:
+        key = keypairs.value(conn, caller, args["key_name"]) if args["key_name"] else None
+        spec = msgspec.structs.replace(spec, key=key)
+    if "user_data" in args:
+        spec = msgspec.structs.replace(spec, user_data=args["user_data"])
     return {**values, "image_id": image.id, "spec": encode(spec)}, args
 
 

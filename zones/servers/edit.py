@@ -74,14 +74,18 @@ def delete_tag(core: Core, caller: Caller, server_id: str, tag: str) -> None:
 
 def lock(core: Core, caller: Caller, server_id: str, reason: str | None) -> None:
     """Keep everybody but an administrator from acting on the server."""
-    core.db.run(_edit, caller, server_id, lambda row: {"locked": True, "locked_reason": reason},
-                action="lock")
+    who = "admin" if caller.is_admin else "owner"
+    core.db.run(_edit, caller, server_id, lambda row: {
+        "locked": True, "locked_by": row["locked_by"] or who, "locked_reason": reason}, action="lock")
 
 
 def unlock(core: Core, caller: Caller, server_id: str) -> None:
-    """Take the lock away. Quiet when there is none."""
-    core.db.run(_edit, caller, server_id, lambda row: {"locked": False, "locked_reason": None},
-                action="unlock")
+    """Take the lock away. Quiet when there is none; `Forbidden` for an owner when an admin locked it."""
+    def without(row: Row) -> dict[str, Any]:
+        if row["locked_by"] == "admin" and not caller.is_admin:
+            raise Forbidden(f"Instance {row['id']} was locked by an administrator.", code="locked_by_admin")
+        return {"locked": False, "locked_by": None, "locked_reason": None}
+    core.db.run(_edit, caller, server_id, without, action="unlock")
 
 
 def _metadata(core: Core, caller: Caller, server_id: str,
