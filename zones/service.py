@@ -179,6 +179,7 @@ class Zone:
         if "api" in config.roles:
             project = self.identity.directory.rows("project", {"name": "admin"})[0]["id"]
             bootstrap_images(self.images, project)
+            self.images.recover()
 
     def _image_sink(self) -> ImageSink:
         """Where this process's snapshots go: beside the API, or to the API over HTTP."""
