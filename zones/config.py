@@ -144,8 +144,8 @@ class Config:
     """All of it."""
 
     name: str = _option("zone", "the zone's name, as other zones will see it")
-    data_dir: Path = _option(
-        DATA_DIR, "folder of the database, keys, images and ledgers (made when missing)")
+    data_dir: Path = field(default=DATA_DIR, metadata={
+        "help": "folder of the database, keys, images and ledgers; made when missing", "least": None})
     roles: tuple[str, ...] = _option(ROLES, f"comma-separated roles of this process, of: {', '.join(ROLES)}")
     region: str = _option("RegionOne", "region name in the service catalog")
     database_url: str = _option("", "SQLAlchemy URL (postgresql://…); default: SQLite in the data folder")
@@ -220,6 +220,10 @@ def load(argv: Sequence[str], program: str = "zone-manager", about: str | None =
                       code="bad_config") from error
     except (cfg.Error, ValueError) as error:
         raise Invalid(f"configuration: {error}", code="bad_config") from error
+    except SystemExit as error:  # how oslo.config refuses a value in a file
+        if not isinstance(error.code, str):
+            raise
+        raise Invalid(f"configuration: {error.code}", code="bad_config") from error
 
 
 def _no_strangers(path: str) -> None:

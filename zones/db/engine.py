@@ -19,7 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 
 from zones.db import regexp
-from zones.errors import Unavailable
+from zones.errors import Invalid, Unavailable
 
 __all__ = ["Connection", "Database", "Lane", "here", "insert_new", "now"]
 
@@ -44,12 +44,13 @@ class Database:
     """One engine and the rule of how transactions run on it.
 
     `lane` is used for SQLite only: psycopg2 is cooperative by itself. `patience` bounds, in
-    seconds, how long one call repeats while the database is away; then `Unavailable`.
+    seconds, how long one call repeats while the database is away; then `Unavailable`. Raises
+    `Invalid` for a URL that is none of ours.
     """
 
     def __init__(self, url: str, *, lane: Lane | None = None, patience: float = 30.0,
                  pool_size: int = 10, timeout: float = 10.0) -> None:
-        self.url = sa.make_url(url)
+        self.url = _url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.patience = patience
         self._lane: Lane = lane if self.is_sqlite and lane is not None else here
@@ -104,6 +105,18 @@ def insert_new(conn: Connection, table: sa.Table, rows: list[dict[str, Any]]) ->
     else:
         statement = postgresql.insert(table).on_conflict_do_nothing()
     return sum(conn.execute(statement, row).rowcount for row in rows)
+
+
+def _url(text: str) -> sa.URL:
+    try:
+        url = sa.make_url(text)
+    except (exc.ArgumentError, ValueError) as error:  # the text may hold a password: it is not shown
+        raise Invalid("the database URL is not of the form postgresql://user:password@host/name",
+                      code="bad_database_url") from error
+    if url.drivername not in ("sqlite", "postgresql", "postgresql+psycopg2"):
+        raise Invalid(f"a database URL begins with postgresql:// or sqlite:///, not {url.drivername}://",
+                      code="bad_database_url")
+    return url
 
 
 def _passing(error: exc.DBAPIError) -> bool:
