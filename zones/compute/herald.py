@@ -72,16 +72,17 @@ class Herald:
                 time.sleep(COALESCE)
             self._wake.clear()
             try:
-                self._round()
+                self.round()
             except Exception:
                 LOG.exception("news of %s could not be sent; it is sent again", self._service)
-        self._round()
+        self.round()
 
-    def _round(self) -> None:
+    def round(self) -> None:
+        """Send what is due, and again what was not heard in time."""
         now = time.monotonic()
         late = [key for key, sent in list(self._waiting.items()) if sent < now - self._resend]
-        due, self._due = self._due, {}
-        for key in dict.fromkeys([*due, *late]):
+        for key in dict.fromkeys([*list(self._due), *late]):
+            self._due.pop(key, None)  # before the message is made: what changes later is due again
             message = self._message(key)
             if message is None:
                 self._waiting.pop(key, None)

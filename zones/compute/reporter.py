@@ -103,17 +103,18 @@ class Reporter:
             try:
                 if self._wake.is_set():
                     self._wake.clear()
-                    self._changed()
+                    time.sleep(COALESCE)
+                    self.changed()
                 if time.monotonic() >= due:
                     self._timer(tick)
                     due = time.monotonic() + tick * random.uniform(0.8, 1.2)
             except Exception:
                 LOG.exception("reports of %s could not be published", self._service)
 
-    def _changed(self) -> None:
-        time.sleep(COALESCE)
-        dirty, self._dirty = self._dirty, {}
-        for count, host in enumerate(list(dirty)):
+    def changed(self) -> None:
+        """Publish every host that was touched since the last time."""
+        for count, host in enumerate(list(self._dirty)):
+            self._dirty.pop(host, None)  # before the report is made: what changes later is due again
             self._send(host)
             if count % 100 == 99:
                 time.sleep(0)

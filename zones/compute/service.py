@@ -71,7 +71,21 @@ class ComputeService:
         self.ready = False
 
     def start(self) -> None:
-        """Take the lease, recover what the ledger holds, then take messages. May raise; then nothing runs."""
+        """Recover, then run by itself. May raise; then nothing runs."""
+        self.recover()
+        for number in range(self._config.concurrency):
+            self._thread(self._work, f"builder-{number}")
+        self._thread(self._watch_house, "compute-keeper")
+        self.herald.start()
+        self.reporter.start()
+        self.monitor.start()
+
+    def recover(self) -> None:
+        """Take the lease and what the ledger holds; from then on messages are taken.
+
+        Nothing runs by itself yet: who drives the service step by step calls `do_one`, `keep_house`,
+        and the rounds of its parts.
+        """
         self._room.set_hosts(self._driver.hosts())
         boot = self._lease.acquire([host.name for host in self._room.hosts()])
         self.book = Book(self._ledger, self._room, self._claim_changed)
@@ -82,17 +96,11 @@ class ComputeService:
         self.builder = Builder(self._config.name, self.book, self._driver, self.reporter,
                                self._images, self.herald.done)
         self.monitor = Monitor(self.book, self._driver, self._timing.monitor)
-        self._recover()
-        for number in range(self._config.concurrency):
-            self._thread(self._work, f"builder-{number}")
-        self._thread(self._keep_house, "compute-keeper")
-        self.herald.start()
-        self.reporter.start()
-        self.monitor.start()
+        self._take_over()
         self.reporter.all()
         self.ready = True
 
-    def _recover(self) -> None:
+    def _take_over(self) -> None:
         for claim in self.book.load():
             if claim.heard < claim.version:
                 self.herald.claim(claim.attempt)
@@ -202,25 +210,42 @@ class ComputeService:
         while (job := self._jobs.get()) is not None:
             job[0](*job[1])
 
-    def _keep_house(self) -> None:
-        """Heartbeat, the driver's hosts, and what a failed destroy or a crash of a job left to do."""
+    def do_one(self) -> bool:
+        """Do one job that waits, here and now; whether there was any."""
+        try:
+            job = self._jobs.get_nowait()
+        except queue.Empty:
+            return False
+        if job is not None:
+            job[0](*job[1])
+        return True
+
+    def _watch_house(self) -> None:
         while not self._stop.wait(self._timing.service_down / 3):
             try:
-                for host in self._room.set_hosts(self._driver.hosts()):
-                    self.reporter.touch(host)
-            except Exception as error:
-                LOG.warning("%s does not say which hosts it has: %s", self._driver.name, error)
-            try:
-                if not self._lease.renew([host.name for host in self._room.hosts()]):
-                    LOG.error("a newer process owns compute service %s; this one ends",
-                              self._config.name)
-                    self.ready = False
-                    self._fenced()
+                if not self.keep_house():
                     return
-                self._resume_claims()
-                self._ledger.prune(time.time() - self._timing.retention * 7)
             except Exception:
                 LOG.exception("housekeeping of %s failed", self._config.name)
+
+    def keep_house(self) -> bool:
+        """Heartbeat, the driver's hosts, and what a failed destroy or a crash of a job left to do.
+
+        False when a newer process owns the service: then this one has ended.
+        """
+        try:
+            for host in self._room.set_hosts(self._driver.hosts()):
+                self.reporter.touch(host)
+        except Exception as error:
+            LOG.warning("%s does not say which hosts it has: %s", self._driver.name, error)
+        if not self._lease.renew([host.name for host in self._room.hosts()]):
+            LOG.error("a newer process owns compute service %s; this one ends", self._config.name)
+            self.ready = False
+            self._fenced()
+            return False
+        self._resume_claims()
+        self._ledger.prune(time.time() - self._timing.retention * 7)
+        return True
 
     def _thread(self, target: Callable[[], None], name: str) -> None:
         thread = threading.Thread(target=target, name=name, daemon=True)
