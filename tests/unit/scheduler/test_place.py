@@ -16,6 +16,7 @@ from zones.capabilities.inflight import InFlight
 from zones.capabilities.room import Capacity
 from zones.config import Placement
 from zones.protocol import GroupValue, HostReport
+from zones.scheduler import fit
 from zones.scheduler.filters import HostFilter, only
 from zones.scheduler.place import STEPS, place
 from zones.scheduler.policy import Policy
@@ -244,6 +245,12 @@ def test_plug_ins_filter_and_weigh() -> None:
     assert [one.target for one in decision.ranked] == ["h1", "h3"]
     assert decision.rejected["not_odd"].count == 2
     assert decision.ranked[0].weights["second"] == 1.0
+
+
+def test_a_no_for_good_behind_a_live_one_leaves_no_maybe() -> None:
+    table = table_of(*(report(f"h{number}", ram_used=8000) for number in range(3)))
+    decision = place(request(), table, Policy((fit.RAM, Odd()), ()))
+    assert [one.target for one in decision.maybes] == ["h1"]
 
 
 @pytest.mark.parametrize("policy", [Policy.of(Placement(), (Broken(),)),
