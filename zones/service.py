@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from zones import green, sealing
+from zones import folder, green, sealing
 from zones.admin import openrc
 from zones.api.app import make_app
 from zones.api.compute.parts import Parts as ComputeParts
@@ -112,7 +112,9 @@ class Zone:
     def start(self) -> None:
         """Everything that this process's roles need. Raises `ZonesError`; then `stop` cleans up."""
         config = self.config
-        config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.make(config.data_dir)
+        if config.database.startswith("sqlite"):
+            self._ending.append(folder.hold(config.data_dir))  # its lease clock is this process's
         self._sealer = sealing.Sealer(sealing.keys_in(config.data_dir / sealing.KEY_FILE))
         self._start_database()
         self._start_identity()
@@ -156,15 +158,17 @@ class Zone:
 
     def _first_login(self) -> None:
         """The first start makes an administrator: its login is written before it exists, so that a
-        crash in between can't lose the password."""
+        crash in between can't lose the password. Later starts keep its address right."""
         config, directory = self.config, self.identity.directory
-        if not directory.rows("user", {"name": "admin"}):
-            password = (config.identity.admin_password or openrc.read_password(config.data_dir)
-                        or secrets.token_urlsafe(18))
+        first = not directory.rows("user", {"name": "admin"})
+        password = openrc.read_password(config.data_dir)
+        if first:
+            password = config.identity.admin_password or password or secrets.token_urlsafe(18)
+        if password is not None:
             login = openrc.Login(f"{config.api.url}/identity/v3", "admin", password, "admin",
                                  config.region, config.api.tls_cert)
             written = openrc.write(config.data_dir, login, config.name)
-            if bootstrap_identity(directory, password) is None:
+            if first and bootstrap_identity(directory, password) is None:
                 for path in written:  # another process made the administrator: its files are right
                     path.unlink(missing_ok=True)
         bootstrap_identity(directory)
@@ -250,12 +254,12 @@ class Zone:
 
     def _start_compute(self) -> None:
         config, name = self.config, self.config.compute.name
-        folder = config.data_dir / "compute" / name
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        home = config.data_dir / "compute" / name
+        self._ending.append(folder.hold(home))
         lane = green.Lane("ledger")
-        ledger = Ledger(folder / "ledger.sqlite", lane)
+        ledger = Ledger(home / "ledger.sqlite", lane)
         self._ending += [lane.close, ledger.close]
-        driver = drivers.load(config.compute.driver, folder, name, config.compute.options)
+        driver = drivers.load(config.compute.driver, home, name, config.compute.options)
         service = ComputeService(
             config.compute, config.placement, config.timing, driver=driver, ledger=ledger,
             lease=Lease(self.db, name, config.name), wire=self._wires, images=self._image_sink(),
@@ -320,6 +324,7 @@ def _main(argv: Sequence[str], program: str, roles: tuple[str, ...] | None) -> i
         return 2
     logging.basicConfig(level=config.log_level, stream=sys.stderr,
                         format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    os.umask(0o077)  # what a zone writes holds keys, password hashes and users' data
     ending = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ending.set())
@@ -333,8 +338,8 @@ def _main(argv: Sequence[str], program: str, roles: tuple[str, ...] | None) -> i
             print(_welcome(config), flush=True)
         while not ending.wait(1.0):
             _mind(children, more)
-    except ZonesError as error:
-        print(f"{program}: {error.message}", file=sys.stderr)
+    except (ZonesError, OSError) as error:
+        print(f"{program}: {error}", file=sys.stderr)
         return 1
     finally:
         for child in children:
@@ -368,9 +373,9 @@ def _mind(children: list[subprocess.Popen[bytes]], command: list[str]) -> None:
 
 
 def _welcome(config: Config) -> str:
-    folder = config.data_dir
+    home = config.data_dir
     return (f"zone {config.name} serves {config.api.url}\n"
-            f"  log in:  source {folder / 'openrc'}     (or OS_CLIENT_CONFIG_FILE={folder / 'clouds.yaml'} "
+            f"  log in:  source {home / 'openrc'}     (or OS_CLIENT_CONFIG_FILE={home / 'clouds.yaml'} "
             f"with --os-cloud {config.name})\n"
             f"  try:     nova flavor-list; nova boot --image demo --flavor 1 --nic none first; nova list\n"
             f"  stop:    Ctrl-C, or SIGTERM")
