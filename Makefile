@@ -3,6 +3,7 @@
 
 ARGS ?=
 PYTHON ?= python3
+JOBS ?= 3
 BIN := .venv/bin
 STAMP := .venv/.made
 
@@ -12,7 +13,7 @@ demo: $(STAMP)
 	@$(BIN)/python tools/demo.py $(ARGS)
 
 test: lint
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 lint: $(STAMP)
 	@$(BIN)/ruff check --quiet .

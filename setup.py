@@ -48,6 +48,7 @@ setup(
         "test": [
             "pytest>=8.3",
             "pytest-timeout>=2.3",
+            "pytest-xdist>=3.6",
             "hypothesis>=6.115",
             "gabbi>=3.0",
             "moto[server]>=5.0",
