@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from zones.api.bodies import Name, checked, given
+from zones.api.bodies import checked, given
 from zones.api.image.views import CONTAINER_FORMATS, DISK_FORMATS, READ_ONLY, VISIBILITIES
 from zones.api.wsgi import Call
 from zones.errors import Conflict, Forbidden, Invalid, TooLarge
@@ -23,7 +23,7 @@ class Attributes(msgspec.Struct):
 
     id: str | msgspec.UnsetType = _UNSET
     name: Annotated[str, msgspec.Meta(max_length=255)] | msgspec.UnsetType | None = _UNSET
-    owner: Name | msgspec.UnsetType | None = _UNSET
+    owner: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | msgspec.UnsetType | None = _UNSET
     visibility: str | msgspec.UnsetType = _UNSET
     disk_format: str | msgspec.UnsetType | None = _UNSET
     container_format: str | msgspec.UnsetType | None = _UNSET
