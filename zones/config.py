@@ -220,10 +220,6 @@ def load(argv: Sequence[str], program: str = "zone-manager", about: str | None =
                       code="bad_config") from error
     except (cfg.Error, ValueError) as error:
         raise Invalid(f"configuration: {error}", code="bad_config") from error
-    except SystemExit as error:  # how oslo.config refuses a value in a file
-        if error.code is None or isinstance(error.code, int):
-            raise
-        raise Invalid(f"configuration: {error.code}", code="bad_config") from error
 
 
 def _no_strangers(path: str) -> None:
