@@ -46,12 +46,21 @@ def main(argv: Sequence[str]) -> int:
         options = (["--config-file", args.config_file] if args.config_file else []) + (
             ["--data-dir", args.data_dir] if args.data_dir else [])
         config = load(options, "zone-admin")
+        if args.run is not _upgrade:
+            _must_exist(config)
         db = Database(config.database, patience=5.0)
         run: Callable[[Desk], int] = args.run
         return run(Desk(config, db, args))
     except ZonesError as error:
         print(f"zone-admin: {error.message}", file=sys.stderr)
         return 1
+
+
+def _must_exist(config: Config) -> None:
+    """SQLite would make a missing file: most likely the wrong folder was named."""
+    if not config.database_url and not (config.data_dir / "zone.sqlite").exists():
+        raise Invalid(f"there is no zone in {config.data_dir}: name its folder with --data-dir, or its "
+                      "configuration with --config-file", code="no_zone")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -62,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     _command(nouns, "database-upgrade", _upgrade, "bring the schema to this version")
     _command(nouns, "check", _check, "see whether the zone's parts are well; exit 1 when not")
     user = _command(nouns, "user-create", _user_create, "make a user, or set its password and roles")
-    user.add_argument("name")
+    user.add_argument("name", help="the user's name")
     user.add_argument("--project", default="admin", help="made when missing (default: admin)")
     user.add_argument("--role", action="append", choices=ROLES, help="repeat; default: member, reader")
     user.add_argument("--password-stdin", action="store_true", help="read the password from stdin")
@@ -73,10 +82,10 @@ def _parser() -> argparse.ArgumentParser:
     _command(nouns, "keys-rotate", _keys_rotate, "new sealing and token keys; old ones still open")
     stuck = _command(nouns, "server-settle", _settle,
                      "place a server again whose host does not say what became of it")
-    stuck.add_argument("server")
+    stuck.add_argument("server", help="its id")
     explain = _command(nouns, "server-explain", _explain, "why a server went where it went")
-    explain.add_argument("server")
-    explain.add_argument("--json", action="store_true")
+    explain.add_argument("server", help="its id")
+    explain.add_argument("--json", action="store_true", help="one JSON object an attempt")
     _command(nouns, "work", _work, "how much work waits")
     return parser
 
