@@ -6,7 +6,7 @@ the caller holds its lock for the call.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from zlib import crc32
 
 import msgspec
@@ -28,6 +28,7 @@ STEPS = 2**20
 """Weights that differ by less than a millionth of the scale are equal: then the request's hash decides."""
 
 Rows = npt.NDArray[np.intp]
+Key = TypeVar("Key", np.int32, np.int64)
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -178,13 +179,26 @@ def _best(request: PlacementRequest, table: HostTable, policy: Policy, weights: 
 
 def _top(weights: Floats, salt: Salts, server: str, keep: int) -> Rows:
     """The places of the greatest weights, best first; the server's id orders those of the same step."""
-    keys = weights.astype(np.int64)
+    steps = weights.astype(np.int32)
+    near: Rows | None = None
+    if len(steps) > keep:
+        good = _at_least(steps, keep)
+        if np.count_nonzero(good) <= len(steps) // 4:  # else most are equal, and picking them costs more
+            near = np.flatnonzero(good)
+            steps, salt = steps.take(near), salt.take(near)
+    keys = steps.astype(np.int64)
     keys <<= 32
     keys |= _ties(salt, server)
-    if len(keys) <= keep:
-        return np.argsort(keys)[::-1]
-    top = np.argpartition(keys, len(keys) - keep)[len(keys) - keep:]
-    return top[np.argsort(keys[top])[::-1]]
+    best = np.flatnonzero(_at_least(keys, keep)) if len(keys) > keep else np.arange(len(keys))
+    best = best[np.argsort(keys[best])[::-1]][:keep]
+    return best if near is None else near[best]
+
+
+def _at_least(keys: npt.NDArray[Key], keep: int) -> Flags:
+    """The `keep` greatest keys, and those equal to the least of them."""
+    least = np.partition(keys, len(keys) - keep)[len(keys) - keep]
+    mask: Flags = keys >= least
+    return mask
 
 
 def _ties(salt: Salts, server: str) -> Salts:
