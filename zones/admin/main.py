@@ -7,13 +7,14 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import orjson
 
 from zones import sealing
 from zones.admin import openrc
 from zones.config import Config, load
-from zones.db import attempts, leases, migrate, work
+from zones.db import attempts, changes, leases, migrate, work
 from zones.db.engine import Database
 from zones.db.identity import IdentityStore
 from zones.errors import Invalid, ZonesError
@@ -84,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
                      "place a server again whose host does not say what became of it")
     stuck.add_argument("server", help="its id")
     explain = _command(nouns, "server-explain", _explain, "why a server went where it went")
-    explain.add_argument("server", help="its id")
+    explain.add_argument("server", nargs="+", help="its id")
     explain.add_argument("--json", action="store_true", help="one JSON object an attempt")
     _command(nouns, "work", _work, "how much work waits")
     return parser
@@ -179,16 +180,32 @@ def _settle(desk: Desk) -> int:
 
 
 def _explain(desk: Desk) -> int:
-    rows = desk.db.run(attempts.explanation, desk.args.server)
-    if not rows:
-        raise Invalid(f"no attempt was made to place server {desk.args.server}", code="no_attempts")
-    for row in rows:
-        if desk.args.json:
-            print(orjson.dumps(row).decode())
-            continue
-        reason = f": {row['reason']['message']}" if row["reason"] else ""
-        print(f"{row['n']}. {row['target']} {row['state']}{reason}\n   {render(row['explanation'])}")
+    for server in desk.args.server:
+        row = desk.db.run(changes.read, [server]).get(server)
+        if row is None:
+            raise Invalid(f"there is no server {server} in this zone", code="server_not_found")
+        if len(desk.args.server) > 1 and not desk.args.json:
+            print(f"server {server}")
+        tried, fault = desk.db.run(attempts.explanation, server), row["fault"] or {}
+        for attempt in tried:
+            _explain_attempt(desk, attempt)
+        if not tried and not fault and not desk.args.json:
+            print("it was not placed yet")
+        if fault and desk.args.json:
+            print(orjson.dumps({"server_id": server, "fault": fault}).decode())
+        elif fault:
+            why = fault.get("explanation")
+            print(f"{row['vm_state'].upper()}: {render(why) if why else fault['message']}")
     return 0
+
+
+def _explain_attempt(desk: Desk, attempt: dict[str, Any]) -> None:
+    if desk.args.json:
+        print(orjson.dumps(attempt).decode())
+        return
+    reason = f": {attempt['reason']['message']}" if attempt["reason"] else ""
+    print(f"{attempt['n']}. {attempt['target']} {attempt['state']}{reason}\n"
+          f"   {render(attempt['explanation'])}")
 
 
 def _work(desk: Desk) -> int:

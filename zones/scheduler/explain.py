@@ -103,7 +103,7 @@ def _reason(code: str, rejection: dict[str, Any], hosts: int) -> str:
     if code in _ROOM:
         verb = "has" if count == 1 else "have"
         need = f"need {examples[0]['need']} {_UNITS[code]}; " if examples else ""
-        shown = ", ".join(f"{one['host']} has {one['free']} free" + (
+        shown = ", ".join(f"{one['host']} has {max(0, one['free'])} free" + (
             f" of only {one['total']}" if one["total"] < one["need"] else "") for one in examples)
         return f"{of_all} {verb} {_ROOM[code]}" + (f" ({need}{shown})" if examples else "")
     one_host, many = _REASONS.get(code, (f"is rejected by {code}", f"are rejected by {code}"))

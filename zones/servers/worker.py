@@ -283,13 +283,13 @@ def _fail(conn: Connection, one: Placed, at: float, exhausted: bool) -> None:
     if row is None:
         return
     explanation = one.explanation()
-    why = render(explanation)
+    why = render(explanation).removeprefix("No valid host: ")
     refused = [attempt for attempt in one.due.attempts if attempt["state"] == states.REFUSED]
     if refused and refused[-1]["reason"]:
         why += f" Last refusal: {refused[-1]['target']}: {refused[-1]['reason']['message']}."
     if exhausted:
         why = f"All {row['attempts']} attempts were refused. {why}"
-    message = f"No valid zone or host was found. {why}"
+    message = f"No valid zone or host was found: {why}"
     work.drop(conn, row["id"], ["boot"])
     if row["vm_state"] == states.SHELVED_OFFLOADED:
         changes.change(conn, row["id"], at, task_state=None)
