@@ -30,7 +30,7 @@ from zones.scheduler.request import PlacementRequest
 
 LOG = logging.getLogger(__name__)
 OVERLAP = 5.0
-"""Seconds that each look at the attempts table reaches back over the last one: commits come late."""
+"""Seconds that each look at the attempts table reaches back before the last one: commits come late."""
 RECENT = 600.0
 """Seconds that the first look reaches back."""
 
@@ -72,7 +72,7 @@ class ZoneManager:
         self._echo_heard: float | None = None
         self._hearing_since: float | None = None
         self._warm = False
-        self._looked_back = RECENT
+        self._looked_at: float | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="zone-manager", daemon=True)
 
@@ -216,8 +216,11 @@ class ZoneManager:
         return bool(expected) and all(self.table.is_up(host) for host in expected)
 
     def _look_at_attempts(self) -> None:
-        rows = self._records.attempts_since(self._looked_back)
-        self._looked_back = OVERLAP
+        """What other processes have sent since the last look that succeeded."""
+        began = time.monotonic()
+        back = RECENT if self._looked_at is None else began - self._looked_at + OVERLAP
+        rows = self._records.attempts_since(back)
+        self._looked_at = began
         with self._guard:
             for row in rows:
                 self._know(row)

@@ -17,6 +17,7 @@ from zones.protocol import (
     KeyValue,
     ServerSpec,
 )
+from zones.scheduler import requirements
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,8 @@ def resolve(conn: Connection, caller: Caller, request: BootRequest, naming: Nami
     """One spec a server, with flavor, key and group by value. Raises `Invalid` for what is not there."""
     flavor = flavors.value(conn, caller, request.flavor_id)
     check_image_fits(flavor, image)
+    if request.hints.get("zone_capabilities"):
+        requirements.of_hint(request.hints["zone_capabilities"])
     key = keypairs.value(conn, caller, request.key_name) if request.key_name else None
     group = server_groups.value(conn, caller, str(request.hints["group"])) if request.hints.get(
         "group") else None

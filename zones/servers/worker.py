@@ -30,6 +30,9 @@ PATIENT_TRIES = 12
 PATIENT = 30.0
 """Seconds between repeats once `PATIENT_TRIES` went unanswered."""
 
+LOOK_AGAIN = 0.5
+"""Seconds after which a boot looks again that found only hosts which had just refused others like it."""
+
 
 class View(Protocol):
     """What a worker decides on: the zone manager of its process."""
@@ -224,7 +227,9 @@ def _commit(conn: Connection, core: Core, holder: str, taken: Sequence[Due],
         if item not in held:
             continue
         exhausted = row.get("attempts", 0) >= one.spec.attempts_left
-        if one.choice.target is None or exhausted:
+        if one.choice.wait and not exhausted:
+            later[item] = at + LOOK_AGAIN
+        elif one.choice.target is None or exhausted:
             _fail(conn, one, at, exhausted)
         elif not _anchored(conn, one):
             later[item] = at
