@@ -184,6 +184,11 @@ class Process:
         return self.log.read_bytes()[-size:].decode(errors="replace") if self.log.exists() else ""
 
 
+def zone_manager(argv: list[str], log: Path, env: dict[str, str]) -> Process:
+    """`bin/zone-manager` with these arguments."""
+    return Process([sys.executable, str(HOME / "bin" / "zone-manager"), *argv], log, env)
+
+
 QUICK = {
     "timing": {"capability_interval": 1.0, "resend": 0.4, "lease": 2.0, "poll_work": 0.2,
                "service_down": 6.0, "monitor": 1.0, "shutdown": 10.0},
@@ -197,14 +202,15 @@ class Zone:
     def __init__(self, folder: Path, *, options: dict[str, str] | None = None,
                  sections: dict[str, dict[str, Any]] | None = None, database_url: str = "",
                  amqp_url: str = "", processes: dict[str, str] | None = None,
-                 launcher: list[str] | None = None, env: dict[str, str] | None = None,
-                 name: str = "zone") -> None:
+                 make: Callable[[list[str], Path, dict[str, str]], "Process"] | None = None,
+                 env: dict[str, str] | None = None, name: str = "zone") -> None:
         self.folder = folder
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.name = name
-        self._launcher = launcher or [sys.executable, str(HOME / "bin" / "zone-manager")]
+        self._make = make or zone_manager
         self._env = env or {}
+        self.database_url = database_url or f"sqlite:///{folder / 'data' / 'zone.sqlite'}"
         folder.mkdir(parents=True, exist_ok=True)
         self._write_config(options or {}, sections or {}, database_url, amqp_url)
         self.processes = {key: self._process(key, roles)
@@ -226,8 +232,8 @@ class Zone:
         self.config.write_text("\n".join(lines) + "\n")
 
     def _process(self, key: str, roles: str) -> Process:
-        argv = [*self._launcher, "--config-file", str(self.config)]
-        return Process(argv + (["--roles", roles] if roles else []), self.folder / f"{key}.log", self._env)
+        argv = ["--config-file", str(self.config), *(["--roles", roles] if roles else [])]
+        return self._make(argv, self.folder / f"{key}.log", self._env)
 
     def start(self, seconds: float = 30.0) -> "Zone":
         """Start what does not run, and wait until the endpoint is ready."""

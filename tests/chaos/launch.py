@@ -1,94 +1,186 @@
-"""bin/zone-manager with crash points: SIGKILL of this very process, before or after a named edge.
+"""A nursery of zone processes with crash points: SIGKILL of the process itself, at a named edge.
+
+    python tests/chaos/launch.py
+
+reads one JSON order a line and answers it in one line: `{"argv": […], "env": {…}, "log": path}` forks a
+`bin/zone-manager` (its pid), `{"wait": pid}` buries one that has ended (its wait status). Everything
+is imported before, so that a fork is up in a fraction of the time. When its input ends, every process
+that is left is killed.
 
 The edges are found, not listed: every transaction (by its function), every message that is handed to
 the bus (by its type), every call of the driver (by its name). Production code knows nothing of it.
 
-    ZONES_CRASH_AT   a file; when it holds `before:db:boot._accept` (or `after:…`), that point kills
-    ZONES_CRASH_LOG  a file; every point that is passed is appended to it
+    ZONES_CRASH_AT     a file; when it holds `before:db:boot._accept#2#any`, the second pass of that point
+                       from then on kills; whoever takes the file away is the one that dies
+    ZONES_CRASH_LOG    a file; every point that is passed is appended to it, `read` behind those after a
+                       transaction that has changed nothing
+    ZONES_CHAOS_DEAF   message types of the fan-out that this process does not hear, comma-separated
 """
 
+# ruff: noqa: E402 - nothing may be imported before it is patched
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+HOME = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(HOME))
 
 from zones import green
 
 green.patch()
 
+import contextlib
+import json
 import os
 import signal
 from collections.abc import Callable
 from typing import Any
+
+import eventlet.hubs
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 from zones.bus.bus import Bus
 from zones.compute import drivers
 from zones.db.engine import Database
 from zones.service import zone_manager_main
 
-ARMED = Path(os.environ.get("ZONES_CRASH_AT", "/nonexistent"))
-LOG = os.environ.get("ZONES_CRASH_LOG")
 CALLS = ("spawn", "find", "list", "destroy", "action", "snapshot", "console", "diagnostics")
+LOOK_FOR_WORK = "db:worker._take"
 
 
-def point(name: str) -> None:
-    """One edge is passed: note it, and die here when this is the armed one."""
-    if LOG:
-        fd = os.open(LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        os.write(fd, f"{name}\n".encode())
-        os.close(fd)
-    try:
-        armed = ARMED.read_text().strip()
-    except OSError:
-        return
-    if armed == name:
-        ARMED.unlink()
-        os.kill(os.getpid(), signal.SIGKILL)
+class Points:
+    """What passes a crash point of this process, and what becomes of it there."""
 
+    def __init__(self, armed: str | None, log: str | None) -> None:
+        self._armed = Path(armed) if armed else None
+        self._log = log
+        self._order = ""
+        self._passed = 0
 
-def around(edge: str, call: Callable[..., Any]) -> Callable[..., Any]:
-    """`call` with a point before and one after it."""
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
-        point(f"before:{edge}")
-        result = call(*args, **kwargs)
-        point(f"after:{edge}")
+    def passed(self, name: str, remark: str = "") -> None:
+        """Note it, and die here when this is the armed one."""
+        if self._log:
+            fd = os.open(self._log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            os.write(fd, f"{name} {remark}\n".encode())
+            os.close(fd)
+        if self._armed is None or not self._armed.exists():
+            return
+        with contextlib.suppress(FileNotFoundError):
+            order = self._armed.read_text()
+            if order != self._order:
+                self._order, self._passed = order, 0
+            wanted, number, _ = order.split("#")
+            if wanted == name:
+                self._passed += 1
+                if self._passed == int(number):
+                    self._armed.unlink()
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+    def around(self, edge: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        """`call` with a point before and one after it."""
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            self.passed(f"before:{edge}")
+            result = call(*args, **kwargs)
+            self.passed(f"after:{edge}")
+            return result
+        return wrapped
+
+    def transaction(self, edge: str, run: Callable[..., Any], body: Callable[..., Any]) -> Any:
+        """What `run(body)` returns, with the same points. An empty look for work is no step of anything."""
+        wrote: list[bool] = []
+
+        def watched(conn: Any, *args: Any, **kwargs: Any) -> Any:
+            conn.info["wrote"] = False
+            result = body(conn, *args, **kwargs)
+            wrote.append(conn.info["wrote"])
+            return result
+        watched.__name__ = body.__name__
+        self.passed(f"before:{edge}")
+        result = run(watched)
+        if result or edge != LOOK_FOR_WORK:
+            self.passed(f"after:{edge}", "" if wrote[-1] else "read")
         return result
-    return wrapped
 
 
-def wrap_database() -> None:
-    """Every transaction, by module and function."""
-    plain = Database.run
+def wrap(points: Points) -> None:
+    """Put points around every edge of this process."""
+    plain_run, plain_publish, plain_load = Database.run, Bus.publish, drivers.load
 
     def run(self: Database, transaction: Any, *args: Any, **kwargs: Any) -> Any:
         edge = f"db:{transaction.__module__.rpartition('.')[2]}.{transaction.__name__}"
-        return around(edge, plain)(self, transaction, *args, **kwargs)
-    Database.run = run  # type: ignore[method-assign]
-
-
-def wrap_bus() -> None:
-    """Every message that is handed to the bus, by its type."""
-    plain = Bus.publish
+        return points.transaction(edge, lambda body: plain_run(self, body, *args, **kwargs), transaction)
 
     def publish(self: Bus, queue: str, message: Any) -> bool:
-        return bool(around(f"publish:{type(message).__name__}", plain)(self, queue, message))
-    Bus.publish = publish  # type: ignore[method-assign]
-
-
-def wrap_driver() -> None:
-    """Every call of the driver, by its name."""
-    plain = drivers.load
+        return bool(points.around(f"publish:{type(message).__name__}", plain_publish)(self, queue, message))
 
     def load(*args: Any, **kwargs: Any) -> Any:
-        driver = plain(*args, **kwargs)
+        driver = plain_load(*args, **kwargs)
         for name in CALLS:
-            setattr(driver, name, around(f"driver:{name}", getattr(driver, name)))
+            setattr(driver, name, points.around(f"driver:{name}", getattr(driver, name)))
         return driver
-    drivers.load = load
+
+    @event.listens_for(Engine, "before_cursor_execute")
+    def notice(conn: Any, _cursor: Any, statement: str, *_rest: object) -> None:
+        if not statement.lstrip().upper().startswith("SELECT"):
+            conn.info["wrote"] = True
+
+    Database.run, Bus.publish, drivers.load = run, publish, load  # type: ignore[method-assign]
+
+
+def deafen(kinds: frozenset[str]) -> None:
+    """Let this process not hear these types of messages on the fan-out."""
+    plain = Bus.listen
+
+    def listen(self: Bus, handler: Any, **kwargs: Any) -> Any:
+        return plain(self, lambda messages: handler(
+            [message for message in messages if type(message).__name__ not in kinds]), **kwargs)
+    Bus.listen = listen  # type: ignore[method-assign]
+
+
+def child(order: dict[str, Any]) -> int:
+    """The process of a zone that was ordered: in a session of its own, its output in its log."""
+    os.setsid()
+    eventlet.hubs.use_hub()  # the one that the imports made is shared with every other fork
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.environ.update(order["env"])
+    null = os.open(os.devnull, os.O_RDONLY)
+    out = os.open(order["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    for source, target in ((null, 0), (out, 1), (out, 2)):
+        os.dup2(source, target)
+    sys.argv = [str(HOME / "bin" / "zone-manager"), *order["argv"]]
+    armed, log = os.environ.get("ZONES_CRASH_AT"), os.environ.get("ZONES_CRASH_LOG")
+    if armed or log:
+        wrap(Points(armed, log))
+    deaf = os.environ.get("ZONES_CHAOS_DEAF")
+    if deaf:
+        deafen(frozenset(deaf.split(",")))
+    return zone_manager_main(order["argv"])
+
+
+def serve() -> None:
+    """Answer orders until there are none; then end what is left."""
+    living: set[int] = set()
+    for line in sys.stdin.buffer:
+        order = json.loads(line)
+        if "wait" in order:
+            answer = os.waitpid(order["wait"], 0)[1]
+            living.discard(order["wait"])
+        else:
+            answer = os.fork()
+            if not answer:
+                try:
+                    code = child(order)
+                except BaseException:
+                    sys.excepthook(*sys.exc_info())
+                    code = 1
+                sys.stdout.flush()
+                os._exit(code)
+            living.add(answer)
+        os.write(1, f"{answer}\n".encode())
+    for pid in living:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
 
 
 if __name__ == "__main__":
-    wrap_database()
-    wrap_bus()
-    wrap_driver()
-    sys.exit(zone_manager_main(sys.argv[1:]))
+    serve()

@@ -62,10 +62,15 @@ def cancel_attempts(conn: Connection, server_id: str, at: float) -> list[str]:
 
 
 def finish(conn: Connection, row: Row, at: float) -> None:
-    """Nothing of the server exists any more: mark it deleted and give its quota back."""
+    """Nothing of the server exists any more: mark it deleted and give its quota back.
+
+    `row` is brought up to date, so that a repeated confirmation in the same batch gives nothing back.
+    """
     work.drop(conn, row["id"], ["boot", "act", "remove"])
-    changes.change(conn, row["id"], at, deleted=True, hidden=False, vm_state=states.DELETED,
-                   task_state=None, power_state=states.NOSTATE, terminated_at=at, locked=False)
+    values = {"deleted": True, "hidden": False, "vm_state": states.DELETED, "task_state": None,
+              "power_state": states.NOSTATE, "terminated_at": at, "locked": False}
+    changes.change(conn, row["id"], at, **values)
+    row.update(values)
     action_log.end(conn, at, server_id=row["id"], action="delete", host=row["host"])
     quotas.release(conn, row["owner_peer"], row["project_id"], 1, row["quota_cores"],
                    row["quota_ram"])
@@ -91,4 +96,6 @@ def confirm(conn: Connection, row: Row | None, attempt: dict[str, Any], at: floa
     if row["task_state"] == "deleting":
         finish(conn, row, at)
     elif row["task_state"] == "shelving_offloading":
-        changes.change(conn, row["id"], at, task_state=None, host=None, power_state=states.SHUTDOWN)
+        values = {"task_state": None, "host": None, "power_state": states.SHUTDOWN}
+        changes.change(conn, row["id"], at, **values)
+        row.update(values)

@@ -14,6 +14,7 @@ class View(Protocol):
 
     at: float
     servers: dict[str, Row]
+    attempts: dict[str, dict[str, Any]]
     wake: bool
     discard_images: list[str]
 
@@ -77,7 +78,10 @@ def _settle_quota(conn: Connection, row: Row, flavor: dict[str, Any]) -> dict[st
 
 def _offload(conn: Connection, view: View, row: Row) -> dict[str, Any]:
     """The snapshot is safe: free the host. The server may come back once that is confirmed."""
-    attempts.change(conn, row["attempt_id"], view.at, state=states.CANCELLED, answered_at=None)
+    cancelled = {"state": states.CANCELLED, "answered_at": None}
+    attempts.change(conn, row["attempt_id"], view.at, **cancelled)
+    if row["attempt_id"] in view.attempts:  # later news in this batch finds it cancelled
+        view.attempts[row["attempt_id"]].update(cancelled)
     work.add(conn, [{"kind": "remove", "server_id": row["id"], "host": row["host"], "due_at": view.at,
                      "created_at": view.at, "args": {"attempts": [row["attempt_id"]]}}])
     view.wake = True
