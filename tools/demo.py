@@ -1,19 +1,21 @@
 """`make demo`: a zone, servers of several flavors by the unmodified `nova`, a zone run full, and why.
 
 At a terminal the zone stays up until Ctrl-C; with --once, or without a terminal, it is stopped at the
-end. Exit status: 0 all was as told, 1 something was not, 130 Ctrl-C before the end.
+end. Exit status: 0 all was as told (also after Ctrl-C while it stays up), 1 something was not, 130 Ctrl-C
+before the end.
 """
 
 import argparse
+import re
 import signal
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from types import FrameType
 
@@ -31,8 +33,8 @@ from zones.errors import Invalid
 
 AT_ONCE = 3
 """`nova` commands at a time: each takes half a second of CPU."""
-CREATE = "create"
-"""How the boot of a server is called among its actions."""
+RUNNING = re.compile(r"^\d+\. \S+ running after ([\d.]+) s$")
+"""How zone-admin server-explain begins to tell of an attempt that came to run."""
 
 
 @dataclass
@@ -57,9 +59,13 @@ class Demo:
     progress: Progress
     wrong: list[str] = field(default_factory=list)
     right: int = 0
+    stopped: threading.Event = field(default_factory=threading.Event)
+    """Set by Ctrl-C: nothing more is begun."""
 
     def expect(self, holds: bool, what: str, otherwise: str = "") -> None:
         """Print ✓ or ✗ for one expectation, and count it."""
+        if self.stopped.is_set():
+            return
         if holds:
             self.right += 1
             self.console.print(f"  [green]✓[/] {escape(what)}", highlight=False)
@@ -82,6 +88,8 @@ class Demo:
 
     def nova(self, *words: str) -> Output:
         """A `nova` command that must succeed."""
+        if self.stopped.is_set():
+            raise Failed("stopped")
         done = self.zone.nova(*words)
         if done.status != 0:
             raise Failed(f"nova {' '.join(words)}: {done.errors.strip() or done.text.strip()}")
@@ -90,7 +98,8 @@ class Demo:
     def servers(self) -> dict[str, Seen]:
         """Every server by name."""
         rows = self.nova("list", "--fields", "name,status,OS-EXT-SRV-ATTR:host").rows()
-        return {row[1]: Seen(*row) for row in rows}
+        return {name: Seen(server, name, status, "" if host == "None" else host)
+                for server, name, status, host in rows}
 
     def settled(self, names: Sequence[str]) -> dict[str, Seen]:
         """Every server by name, once none of `names` is missing or builds."""
@@ -106,9 +115,9 @@ class Demo:
         """Ask for one server."""
         self.nova("boot", "--image", boot.image, "--flavor", boot.flavor, *boot.options, boot.name)
 
-    def boot_all(self, boots: Sequence[steps.Boot]) -> None:
+    def boot_all(self, title: str, boots: Sequence[steps.Boot]) -> None:
         """Boot servers of several flavors; each must become ACTIVE on one of its hosts."""
-        with self.part("Boot servers", 2 * len(boots)) as done, ThreadPoolExecutor(AT_ONCE) as pool:
+        with self.part(title, 2 * len(boots)) as done, ThreadPoolExecutor(AT_ONCE) as pool:
             for _ in pool.map(self.boot, boots):
                 done()
             found = self.settled([boot.name for boot in boots])
@@ -123,9 +132,7 @@ class Demo:
         """Every story, several at a time."""
         count = sum(map(len, steps.STORIES.values()))
         with self.part("Act on them", count) as done, ThreadPoolExecutor(AT_ONCE) as pool:
-            ended = pool.map(lambda item: self.story(*item, done), steps.STORIES.items())
-            for _ in ended:
-                pass
+            list(pool.map(lambda item: self.story(item[0], item[1], done), steps.STORIES.items()))
 
     def story(self, server: str, acts: Sequence[steps.Act], done: Callable[[], None]) -> None:
         """One action after another on one server; the first that is not as told ends the story."""
@@ -218,41 +225,41 @@ class Demo:
         """The table: where each server landed, why, and how long it took."""
         found = list(self.servers().values())
         with self.part("Where they are, and why", len(found)) as done, ThreadPoolExecutor(AT_ONCE) as pool:
-            reasons = self.reasons([seen.id for seen in found])
-            for seen in pool.map(lambda one: self.look_up(one, reasons), found):
+            explained = self.explained([seen.id for seen in found])
+            for seen in pool.map(lambda one: self.look_up(one, explained), found):
                 done()
-                self.expect(bool(seen.why) and (seen.seconds is None) == (seen.status == "ERROR"),
-                            f"{seen.name}: why is known", f"{seen}") if not seen.why else None
+                if not seen.why or (seen.seconds is None) != (seen.status == "ERROR"):
+                    self.expect(False, f"it is known why {seen.name} is where it is", str(seen))
         table = Table("server", "flavor", "status", "host", "why there, or nowhere", "seconds to ACTIVE")
         for seen in sorted(found, key=lambda one: (one.status == "ERROR", one.seconds or 0, one.name)):
-            table.add_row(seen.name, seen.flavor, _coloured(seen.status), seen.host.strip("-"),
-                          escape(seen.why), "" if seen.seconds is None else f"{seen.seconds:.2f}")
+            table.add_row(seen.name, seen.flavor, _coloured(seen.status), seen.host, escape(seen.why),
+                          "" if seen.seconds is None else f"{seen.seconds:.2f}")
         self.console.print(table)
 
-    def reasons(self, ids: Sequence[str]) -> dict[str, str]:
-        """Why the last attempt of each of these servers went where it went, by id."""
+    def explained(self, ids: Sequence[str]) -> dict[str, tuple[str, float | None]]:
+        """By id: why the last attempt of a server went where it went, and its seconds to ACTIVE."""
         told = self.zone.admin("server-explain", *ids)
         if told.status != 0:
             raise Failed(f"zone-admin server-explain: {told.errors}")
-        found: dict[str, str] = {}
-        server = ""
+        found: dict[str, tuple[str, float | None]] = {}
+        server, seconds = "", None
         for line in told.text.splitlines():
             if line.startswith("server "):
-                server = line.removeprefix("server ")
+                server, seconds = line.removeprefix("server "), None
+            elif timed := RUNNING.search(line):
+                seconds = float(timed[1])
             elif line.startswith("   "):
-                found[server] = line.strip()
+                found[server] = line.strip(), seconds
         return found
 
-    def look_up(self, seen: Seen, reasons: Mapping[str, str]) -> Seen:
+    def look_up(self, seen: Seen, explained: Mapping[str, tuple[str, float | None]]) -> Seen:
         """Add flavor, reason and time."""
         seen.flavor = self.flavor_of(seen.name)
         if seen.status == "ERROR":
             seen.why = _message(self.nova("show", seen.id).fields().get("fault", ""))
-            return seen
-        seen.why = reasons.get(seen.id, "").partition("; next:")[0].removeprefix(f"Placed on {seen.host} ")
-        for action, _request, _message_, start, end in self.nova("instance-action-list", seen.id).rows():
-            if action == CREATE:
-                seen.seconds = (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
+        else:
+            why, seen.seconds = explained.get(seen.id, ("", None))
+            seen.why = why.partition("; next:")[0].removeprefix(f"Placed on {seen.host} ")
         return seen
 
     def how_to_go_on(self) -> None:
@@ -290,19 +297,22 @@ def run(demo: Demo) -> None:
         demo.expect(True, f"{demo.zone.url} is ready after {time.monotonic() - began:.1f} s")
     for words in steps.PREPARE:
         demo.nova(*words)
-    demo.boot_all(steps.BOOTS)
+    demo.boot_all("Boot servers", steps.BOOTS)
     demo.act_all()
-    demo.boot_all([steps.LATER])
+    demo.boot_all("Boot a server of the snapshot", [steps.LATER])
     demo.fill()
     demo.tell()
 
 
 def stay(demo: Demo) -> None:
     """Until Ctrl-C, or until the zone has ended by itself."""
-    demo.how_to_go_on()
-    demo.console.print("\nThe zone stays up. Ctrl-C stops it.")
-    while demo.zone.alive:
-        time.sleep(0.5)
+    try:
+        demo.how_to_go_on()
+        demo.console.print("\nThe zone stays up. Ctrl-C stops it.")
+        while demo.zone.alive:
+            time.sleep(0.5)
+    except KeyboardInterrupt:
+        return
     raise Failed(f"the zone ended by itself; its log says:\n{demo.zone.log_end()}")
 
 
@@ -319,26 +329,30 @@ def main(argv: Sequence[str]) -> int:
         console.print(f"A demo runs here already (pid {(home / folder.LOCK_FILE).read_text().strip()}): "
                       "stop it with Ctrl-C in its terminal.")
         return 1
-    signal.signal(signal.SIGTERM, _interrupt)
     began = time.monotonic()
     with Progress(SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(),
                   console=console, transient=True, disable=not console.is_terminal) as progress:
         demo = Demo(DemoZone("zone", home, steps.OPTIONS), console, progress)
-        status = _guarded(demo, lambda: run(demo))
-    if status is None:
-        status = 1 if demo.wrong else 0
-        console.print(f"\n[bold]{demo.right} of {demo.right + len(demo.wrong)}[/] expectations hold, after "
-                      f"{time.monotonic() - began:.1f} s", highlight=False)
-        if not once:
-            status = _guarded(demo, lambda: stay(demo)) or status
-    demo.zone.stop()
-    console.print("The zone is stopped.")
-    let_go()
+        _on_signals(demo)
+        try:
+            status = _guarded(demo, lambda: run(demo))
+            progress.stop()
+            if status == 0:
+                console.print(f"\n[bold]{demo.right} of {demo.right + len(demo.wrong)}[/] expectations hold, "
+                              f"after {time.monotonic() - began:.1f} s", highlight=False)
+                status = 1 if demo.wrong else 0
+                if not once:
+                    status = max(status, _guarded(demo, lambda: stay(demo)))
+        finally:
+            demo.stopped.set()
+            demo.zone.stop()
+            console.print("The zone is stopped.")
+            let_go()
     return status
 
 
-def _guarded(demo: Demo, job: Callable[[], None]) -> int | None:
-    """Run `job`; the exit status when it did not come to its end."""
+def _guarded(demo: Demo, job: Callable[[], None]) -> int:
+    """Run `job`: 0, or the exit status when it did not come to its end."""
     try:
         job()
     except Failed as error:
@@ -346,11 +360,17 @@ def _guarded(demo: Demo, job: Callable[[], None]) -> int | None:
         return 1
     except KeyboardInterrupt:
         return 130
-    return None
+    return 0
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+def _on_signals(demo: Demo) -> None:
+    """Ctrl-C and SIGTERM end the demo in good order; once is enough."""
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        if not demo.stopped.is_set():
+            demo.stopped.set()
+            raise KeyboardInterrupt
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
 
 
 if __name__ == "__main__":

@@ -104,7 +104,7 @@ LATER = Boot("copy-1", "m1.tiny", image="db-snapshot")
 
 FILL = "m1.medium"
 FILL_NAME = "fill"
-FILL_COUNT = 12
+FILL_COUNT = 10
 """One command asks for more servers than there is room for."""
 
 NO_ROOM = "No valid zone or host"

@@ -31,7 +31,7 @@ def wait_for(what: str, look: Callable[[], T], seconds: float = PATIENCE) -> T:
     while not (value := look()):
         if time.monotonic() > deadline:
             raise Failed(f"not within {seconds:g} s: {what}")
-        time.sleep(0.05)
+        time.sleep(0.2)
     return value
 
 
@@ -140,8 +140,11 @@ class DemoZone:
                           *words])
 
     def _run(self, command: list[str]) -> Output:
-        done = subprocess.run(command, env=self._environment, stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, timeout=PATIENCE * 2)
+        try:
+            done = subprocess.run(command, env=self._environment, stdin=subprocess.DEVNULL,
+                                  capture_output=True, text=True, timeout=PATIENCE * 2)
+        except subprocess.TimeoutExpired as error:
+            raise Failed(f"{' '.join(command)} does not end") from error
         errors = "\n".join(line for line in done.stderr.splitlines() if "CLI is deprecated" not in line)
         return Output(done.returncode, done.stdout, errors)
 

@@ -22,6 +22,7 @@ from zones.identity.bootstrap import KEY_FILE as TOKEN_KEYS
 from zones.identity.bootstrap import ROLES, EmbeddedIdentity, embedded_identity
 from zones.scheduler.explain import render
 from zones.servers.settle import settle
+from zones.states import ATTEMPT_RUNNING
 
 LIVE = 60.0
 """Seconds within which a service's heartbeat counts in `check`."""
@@ -204,6 +205,8 @@ def _explain_attempt(desk: Desk, attempt: dict[str, Any]) -> None:
         print(orjson.dumps(attempt).decode())
         return
     reason = f": {attempt['reason']['message']}" if attempt["reason"] else ""
+    if attempt["state"] == ATTEMPT_RUNNING:
+        reason = f" after {attempt['updated_at'] - attempt['created_at']:.2f} s"
     print(f"{attempt['n']}. {attempt['target']} {attempt['state']}{reason}\n"
           f"   {render(attempt['explanation'])}")
 
