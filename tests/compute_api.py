@@ -45,8 +45,13 @@ class Api:
 
     def __post_init__(self) -> None:
         config = Config(data_dir=Path("unused"), quota=self.quota)
-        parts = Parts(core=cast(Any, self.core), db=self.db, config=config, hosts=lambda: list(self.hosts))
+        parts = Parts(core=cast(Any, self.core), db=self.db, config=config, hosts=lambda: list(self.hosts),
+                      host_status=self._host_status)
         self._service = Service(ROUTES, parts, DIALECT, self._authenticate, Policy().may)
+
+    def _host_status(self, host: str) -> str:
+        enabled = {report.host: report.enabled for report in self.hosts}.get(host)
+        return "UNKNOWN" if enabled is None else "UP" if enabled else "MAINTENANCE"
 
     @staticmethod
     def _authenticate(request: webob.Request) -> Caller:

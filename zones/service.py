@@ -276,7 +276,7 @@ class Zone:
         green.spawn(self.identity.tokens.watch, watching)
         self._ending.append(watching.set)
         app = make_app(
-            ComputeParts(self.core, self.db, config, self.view.hosts),
+            ComputeParts(self.core, self.db, config, self.view.hosts, self.view.host_status),
             IdentityParts(self.identity, config.region), ImageParts(self.images, ImageRows(self.db)),
             backend=self.identity.tokens, policy=Policy(config.data_dir / "policy.yaml"),
             checks=self._checks, metrics=registry(Sources(

@@ -144,6 +144,15 @@ class HostTable:
         index = self._row_of.get(host)
         return index is not None and bool(self.columns.alive[index])
 
+    def is_enabled(self, host: str) -> bool:
+        """Whether the operator lets the host take servers."""
+        index = self._row_of.get(host)
+        return index is not None and bool(self.columns.enabled[index])
+
+    def names(self) -> list[str]:
+        """Every host that is known, out or not, in order."""
+        return sorted(self._row_of)
+
     def unsupported(self, host: str) -> frozenset[str]:
         """The server actions that the host's driver has said it can't do."""
         index = self._row_of.get(host)
@@ -168,7 +177,7 @@ class HostTable:
 
     def states(self) -> Iterator[HostState]:
         """Every host that is known, out or not, by name."""
-        for host in sorted(self._row_of):
+        for host in self.names():
             state = self.state(host)
             assert state is not None
             yield state

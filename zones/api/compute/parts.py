@@ -18,3 +18,5 @@ class Parts:
     config: Config
     hosts: Callable[[], list[HostReport]]
     """The last report of every host that this process knows to be alive."""
+    host_status: Callable[[str], str]
+    """Of one host, in Nova's words: UP, MAINTENANCE (disabled) or UNKNOWN (not heard)."""

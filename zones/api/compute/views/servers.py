@@ -6,7 +6,7 @@ A list of a thousand must cost milliseconds: what is constant for a request is w
 
 import hashlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -33,8 +33,9 @@ _DEFAULT_GROUPS = [{"name": "default"}]
 class Look:
     """What one request may see, and how: made once for all of its servers.
 
-    `host_status` is None where policy hides it, else host → UP or MAINTENANCE of every host that is
-    heard; `silent_links` are the neighbours that do not answer now.
+    `host_status` is None where policy hides it, else host → UP, MAINTENANCE or UNKNOWN, asked for
+    each host that is shown, for a zone may have ten thousand; `silent_links` are the neighbours that
+    do not answer now.
     """
 
     version: Version
@@ -43,7 +44,7 @@ class Look:
     attributes: bool
     extra_specs: bool
     fault_details: bool
-    host_status: Mapping[str, str] | None
+    host_status: Callable[[str], str] | None
     silent_links: frozenset[str] = frozenset()
     flavors: dict[str, Any] = field(default_factory=dict)
     groups: dict[str | None, Any] = field(default_factory=dict)
@@ -56,8 +57,7 @@ def look_of(call: Call) -> Look:
     below = f"/{project}" if project else ""
     host_status = None
     if call.version >= (2, 16) and call.may("os_compute_api:servers:show:host_status"):
-        host_status = {report.host: "UP" if report.enabled else "MAINTENANCE"
-                       for report in call.parts.hosts()}
+        host_status = call.parts.host_status
     attributes = call.may("os_compute_api:os-extended-server-attributes")
     specs = call.version >= (2, 47) and call.may("os_compute_api:servers:show:flavor-extra-specs")
     return Look(version=call.version, here=call.url(f"/v2.1{below}"), bookmark=call.url(below),
@@ -156,7 +156,7 @@ def _extend(look: Look, row: ServerRow, shown: dict[str, Any]) -> None:
     if look.attributes:
         _add_attributes(look, row, shown)
     if look.host_status is not None:
-        shown["host_status"] = look.host_status.get(row.host, "UNKNOWN") if row.host else ""
+        shown["host_status"] = look.host_status(row.host) if row.host else ""
 
 
 def _add_attributes(look: Look, row: ServerRow, shown: dict[str, Any]) -> None:
