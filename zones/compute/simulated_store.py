@@ -1,8 +1,9 @@
 """The simulated hypervisor's own file: which guests exist, and a log of every creation.
 
-SQLite (WAL, synchronous=FULL), in autocommit but for the few calls that change two rows, each of
-which is one transaction. So a SIGKILL at any moment leaves what a real hypervisor would: guests that
-exist, finished or not. Nobody but the hypervisor keeps them, so losses and doubles show here.
+SQLite (WAL, synchronous=NORMAL: a killed process loses nothing, a power cut may lose the last
+moments), in autocommit but for the few calls that change two rows, each of which is one transaction.
+So a SIGKILL at any moment leaves what a real hypervisor would: guests that exist, finished or not.
+Nobody but the hypervisor keeps them, so losses and doubles show here.
 
 A guest is known by (server, host): two hosts know nothing of each other, and the same server on both
 is a double that the file shows. Several processes may open the file. A lock that another one holds is
@@ -285,7 +286,7 @@ class Store:
 
 def _open(db: sqlite3.Connection) -> None:
     db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = FULL")
+    db.execute("PRAGMA synchronous = NORMAL")
     db.execute("PRAGMA wal_autocheckpoint = 200")  # small ones, so that none holds a call for over 1 ms
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version not in (0, _VERSION):
