@@ -83,6 +83,11 @@ OBSERVED: dict[tuple[str, int], str] = {
 """(vm_state, power state that was noticed) → vm_state, when nobody asked for the change."""
 
 
+def observed(vm_state: str, power_state: int) -> str:
+    """The vm_state of a server whose host noticed this power state."""
+    return OBSERVED.get((vm_state, power_state), vm_state)
+
+
 def after(action: Action, vm_state: str, power_state: int) -> str:
     """The vm_state in which a finished action leaves a server whose power state is now this."""
     ends_in = action.ends_in or vm_state

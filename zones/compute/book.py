@@ -105,11 +105,17 @@ class Book:
     def take(self, boots: list[Boot]) -> list[tuple[Claim, bool]]:
         """Decide on each boot: (its claim, whether it is to be built now)."""
         answers = self.ledger.take(boots, self._admit)
-        for claim, new in answers:
-            if new or claim.attempt not in self._claims:
-                self._claims[claim.attempt] = claim
-            self._changed(self._claims[claim.attempt])
+        for claim, _new in answers:
+            self._asked_for(claim)
         return answers
+
+    def _asked_for(self, claim: Claim) -> None:
+        """Who asks has not heard the answer, whatever they acknowledged: it is told (again)."""
+        with self._guard:
+            claim = self._claims.get(claim.attempt, claim)
+            self._claims[claim.attempt] = msgspec.structs.replace(
+                claim, heard=min(claim.heard, claim.version - 1))
+        self._changed(claim)
 
     def _admit(self, boot: Boot) -> tuple[str, str] | None:
         flavor = boot.spec.flavor
@@ -135,7 +141,7 @@ class Book:
         """Tombstone attempts, at once and without waiting for what is being done to the server."""
         after = self.ledger.cancel(server, host, attempts)
         for claim in after:
-            self._mirror(claim)
+            self._asked_for(self._mirror(claim))
         return after
 
     def heard(self, news: list[str]) -> None:
@@ -143,24 +149,30 @@ class Book:
         self.ledger.heard(news)
         for name in news:
             attempt, colon, version = name.partition(":")
-            claim = self._claims.get(attempt)
-            if not colon or claim is None:
-                continue
-            claim = msgspec.structs.replace(claim, heard=max(claim.heard, int(version)))
-            if claim.gone and claim.heard >= claim.version:
-                del self._claims[attempt]
-            else:
-                self._claims[attempt] = claim
+            if colon:
+                with self._guard:
+                    self._heard(attempt, int(version))
+
+    def _heard(self, attempt: str, version: int) -> None:
+        claim = self._claims.get(attempt)
+        if claim is None:
+            return
+        claim = msgspec.structs.replace(claim, heard=max(claim.heard, version))
+        if claim.gone and claim.heard >= claim.version:
+            del self._claims[attempt]
+        else:
+            self._claims[attempt] = claim
 
     def _mirror(self, claim: Claim) -> Claim:
-        before = self._claims.get(claim.attempt)
-        if before is not None:
-            if before.state == states.CANCELLED != claim.state:
-                return before  # cancelled while the ledger was written, which kept the tombstone
-            claim = msgspec.structs.replace(claim, heard=before.heard)
-        self._claims[claim.attempt] = claim
-        if claim.gone:
-            self.room.give_back(claim.attempt)
+        with self._guard:
+            before = self._claims.get(claim.attempt)
+            if before is not None:
+                if before.state == states.CANCELLED != claim.state:
+                    return before  # cancelled while the ledger was written, which kept the tombstone
+                claim = msgspec.structs.replace(claim, heard=before.heard)
+            self._claims[claim.attempt] = claim
+            if claim.gone:
+                self.room.give_back(claim.attempt)
         self._changed(claim)
         return claim
 

@@ -161,7 +161,6 @@ class ComputeService:
 
     def _remove(self, message: Remove) -> None:
         for claim in self.book.cancel(message.server, message.host, message.attempts):
-            self.herald.claim(claim.attempt)
             if not claim.gone:
                 self._once(claim.attempt, self.builder.remove, claim.attempt)
 

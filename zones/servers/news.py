@@ -156,18 +156,19 @@ def _running(conn: Connection, view: Batch, news: News, attempt: dict[str, Any],
 
 
 def _observed(conn: Connection, view: Batch, news: News, row: Row) -> None:
-    """What the host noticed by itself: power state and addresses; the vm_state follows when idle."""
+    """What the host noticed by itself: power state and addresses, and the vm_state that follows.
+
+    Also while an action is under way: it may fail just because of this, and it is not told twice.
+    """
     values: dict[str, Any] = {"power_state": news.power_state, "news_version": news.version}
     if news.addresses:
         values["addresses"] = news.addresses
-    if row["task_state"] is None:
-        if news.reason is not None:
-            values.update(vm_state=states.ERROR, fault=fault(news.message, news.reason, view.at))
-        elif row["vm_state"] == states.ERROR and (row["fault"] or {}).get("reason"):
-            values.update(vm_state=states.ACTIVE, fault=None)
-        else:
-            values["vm_state"] = states.OBSERVED.get((row["vm_state"], news.power_state),
-                                                     row["vm_state"])
+    if news.reason is not None:
+        values.update(vm_state=states.ERROR, fault=fault(news.message, news.reason, view.at))
+    elif row["vm_state"] == states.ERROR and (row["fault"] or {}).get("reason"):
+        values.update(vm_state=states.observed(states.ACTIVE, news.power_state), fault=None)
+    else:
+        values["vm_state"] = states.observed(row["vm_state"], news.power_state)
     view.change(conn, row, **values)
 
 

@@ -48,14 +48,7 @@ def _failed(conn: Connection, view: View, row: Row, name: str, args: dict[str, A
 
 def _succeeded(conn: Connection, view: View, row: Row, name: str, args: dict[str, Any],
                message: Done) -> dict[str, Any]:
-    values: dict[str, Any] = {
-        "vm_state": states.after(states.ACTIONS[name], row["vm_state"], message.power_state),
-        "power_state": message.power_state,
-        "news_version": max(row["news_version"], message.version)}
-    if message.addresses:
-        values["addresses"] = message.addresses
-    if values["vm_state"] != states.ERROR:
-        values["fault"] = None
+    values = _state_after(row, name, message)
     if name == "resize":
         values.update(old_flavor=row["flavor"], flavor=args["flavor"], flavor_id=args["flavor"]["id"])
     elif name == "confirm_resize":
@@ -65,8 +58,22 @@ def _succeeded(conn: Connection, view: View, row: Row, name: str, args: dict[str
         values.update(flavor=old, flavor_id=old["id"], old_flavor=None,
                       **_settle_quota(conn, row, old))
     elif name == "shelve":
-        values.update(shelved_image_id=args["image_id"], **_offload(conn, view, row))
+        values.update(vm_state=states.SHELVED_OFFLOADED, fault=None,
+                      shelved_image_id=args["image_id"], **_offload(conn, view, row))
     return values
+
+
+def _state_after(row: Row, name: str, message: Done) -> dict[str, Any]:
+    """The state that the action led to, and what the host has noticed since then, if anything."""
+    vm_state = states.after(states.ACTIONS[name], row["vm_state"], message.power_state)
+    if message.version < row["news_version"]:
+        if row["vm_state"] == states.ERROR and (row["fault"] or {}).get("reason"):
+            return {}
+        return {"vm_state": states.observed(vm_state, row["power_state"]), "fault": None}
+    values = {"vm_state": vm_state, "power_state": message.power_state, "news_version": message.version}
+    if message.addresses:
+        values["addresses"] = message.addresses
+    return {**values, "fault": None} if vm_state != states.ERROR else values
 
 
 def _settle_quota(conn: Connection, row: Row, flavor: dict[str, Any]) -> dict[str, Any]:
