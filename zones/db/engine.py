@@ -11,7 +11,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import exc
@@ -19,6 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 
 from zones.db import regexp
+from zones.db.group_commit import GroupCommit, Lane
 from zones.errors import Invalid, Unavailable
 
 __all__ = ["Connection", "Database", "Lane", "here", "insert_new", "now"]
@@ -26,13 +27,6 @@ __all__ = ["Connection", "Database", "Lane", "here", "insert_new", "now"]
 T = TypeVar("T")
 P = ParamSpec("P")
 LOG = logging.getLogger(__name__)
-
-
-class Lane(Protocol):
-    """Where blocking C code runs: `green.lane(...)` in a service, the caller's thread in tests."""
-
-    def __call__(self, job: Callable[[], T], /) -> T:
-        """Run `job` and return what it returns, or raise what it raises."""
 
 
 def here(job: Callable[[], T], /) -> T:
@@ -43,7 +37,8 @@ def here(job: Callable[[], T], /) -> T:
 class Database:
     """One engine and the rule of how transactions run on it.
 
-    `lane` is used for SQLite only: psycopg2 is cooperative by itself. `patience` bounds, in
+    With a `lane` any number of threads may use a SQLite database, and the lane waits for the disk;
+    PostgreSQL needs none, for psycopg2 is cooperative by itself. `patience` bounds, in
     seconds, how long one call repeats while the database is away; then `Unavailable`. Raises
     `Invalid` for a URL that is none of ours.
     """
@@ -53,9 +48,9 @@ class Database:
         self.url = _url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.patience = patience
-        self._lane: Lane = lane if self.is_sqlite and lane is not None else here
         self.engine = _sqlite_engine(self.url) if self.is_sqlite else _postgresql_engine(
             self.url, pool_size, timeout)
+        self._group = GroupCommit(self.engine, lane) if self.is_sqlite and lane is not None else None
 
     def run(self, transaction: Callable[Concatenate[Connection, P], T],
             *args: P.args, **kwargs: P.kwargs) -> T:
@@ -64,7 +59,10 @@ class Database:
         pause = 0.02
         while True:
             try:
-                return self._lane(lambda: self._once(transaction, args, kwargs))
+                if self._group is not None:
+                    return self._group.run(lambda conn: transaction(conn, *args, **kwargs))
+                with self.engine.begin() as conn:
+                    return transaction(conn, *args, **kwargs)
             except exc.DBAPIError as error:
                 if not _passing(error):
                     raise
@@ -76,14 +74,11 @@ class Database:
             time.sleep(pause * (0.5 + random.random()))
             pause = min(pause * 2, 1.0)
 
-    def _once(self, transaction: Callable[..., T], args: tuple[Any, ...],
-              kwargs: dict[str, Any]) -> T:
-        with self.engine.begin() as conn:
-            return transaction(conn, *args, **kwargs)
-
     def close(self) -> None:
         """Give back every connection."""
-        self._lane(self.engine.dispose)
+        if self._group is not None:
+            self._group.close()
+        self.engine.dispose()
 
 
 def now(conn: Connection) -> float:

@@ -1,0 +1,125 @@
+"""Many threads on one SQLite connection: alone in what they see and lose, together on the disk."""
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from tests.servers import wait_for
+from zones.db.engine import Connection, Database, here, insert_new
+from zones.db.tables import lease
+from zones.errors import Invalid, Unavailable
+
+
+class Disk:
+    """A lane that counts commits, can be held up, and can fail."""
+
+    def __init__(self) -> None:
+        self.free = threading.Event()
+        self.free.set()
+        self.calls: list[str] = []
+        self.broken = False
+
+    def __call__(self, job: Callable[[], Any]) -> Any:
+        self.calls.append(job.__name__)
+        if job.__name__ == "commit":
+            assert self.free.wait(10)
+            if self.broken:
+                raise sa.exc.OperationalError("COMMIT", None, Exception("disk I/O error"))
+        return here(job)
+
+
+@pytest.fixture
+def disk() -> Disk:
+    return Disk()
+
+
+@pytest.fixture
+def database(tmp_path: Path, disk: Disk) -> Iterator[Database]:
+    made = Database(f"sqlite:///{tmp_path / 'some.sqlite'}", lane=disk)
+    made.run(lease.create)
+    disk.calls.clear()
+    yield made
+    disk.free.set()
+    made.close()
+
+
+def add(conn: Connection, name: str) -> str:
+    insert_new(conn, lease, [{"name": name, "holder": None, "generation": 0, "expires_at": 0.0}])
+    if name.startswith("bad"):
+        raise Invalid(name)
+    return name
+
+
+def names(conn: Connection) -> set[str]:
+    return set(conn.execute(sa.select(lease.c.name)).scalars())
+
+
+def together(database: Database, wanted: list[str]) -> dict[str, Any]:
+    """What became of an `add` of each name, asked for at the same time."""
+    found: dict[str, Any] = {}
+
+    def one(name: str) -> None:
+        try:
+            found[name] = database.run(add, name)
+        except Exception as error:
+            found[name] = error
+
+    threads = [threading.Thread(target=one, args=(name,)) for name in wanted]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    return found
+
+
+def test_each_is_answered_for_itself_and_the_failed_leave_nothing(database: Database) -> None:
+    wanted = [f"{kind}-{number}" for number in range(20) for kind in ("good", "bad")]
+    found = together(database, wanted)
+    assert {name for name, result in found.items() if result == name} == {
+        name for name in wanted if name.startswith("good")}
+    assert all(isinstance(found[name], Invalid) for name in wanted if name.startswith("bad"))
+    assert database.run(names) == {name for name in wanted if name.startswith("good")}
+
+
+def test_what_comes_while_the_disk_is_busy_is_one_group(database: Database, disk: Disk) -> None:
+    disk.free.clear()
+    threads = [threading.Thread(target=database.run, args=(add, f"t{number}")) for number in range(10)]
+    threads[0].start()
+    wait_for(lambda: "commit" in disk.calls, "the first is on its way to the disk")
+    for thread in threads[1:]:
+        thread.start()
+    wait_for(lambda: len(database._group._calls) == 9, "the others wait")  # type: ignore[union-attr]
+    disk.free.set()
+    for thread in threads:
+        thread.join(10)
+    assert disk.calls.count("commit") == 2
+    assert len(database.run(names)) == 10
+
+
+def test_nobody_is_answered_before_the_disk_has_it(database: Database, disk: Disk) -> None:
+    disk.free.clear()
+    thread = threading.Thread(target=database.run, args=(add, "slow"))
+    thread.start()
+    wait_for(lambda: "commit" in disk.calls, "the first is on its way to the disk")
+    assert thread.is_alive()
+    disk.free.set()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_a_commit_that_fails_fails_the_group_and_leaves_nothing(database: Database, disk: Disk) -> None:
+    disk.broken = True
+    found = together(database, ["a", "b", "c"])
+    assert all(isinstance(result, sa.exc.OperationalError) for result in found.values())
+    disk.broken = False
+    assert database.run(names) == set()
+
+
+def test_a_closed_database_says_so(database: Database) -> None:
+    database.close()
+    with pytest.raises(Unavailable):
+        database.run(names)

@@ -1,0 +1,115 @@
+"""Many transactions on SQLite's one connection: in turn, and written to the disk together.
+
+A commit waits for the disk (fsync), up to milliseconds, and SQLite has one writer. So what is asked
+for while one group is written is the next group: each transaction in a savepoint of its own, one
+commit for all, and nobody is answered before that. docs/decisions/0002 has the figures.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Generic, Protocol, TypeVar, cast
+
+from sqlalchemy.engine import Connection, Engine
+
+from zones.errors import Unavailable
+
+T = TypeVar("T")
+
+GATHER = 0.01
+"""Seconds after which a group takes no more in, however many wait."""
+
+
+class Lane(Protocol):
+    """Where blocking C code runs: `green.Lane` in a service, the caller's thread in tests."""
+
+    def __call__(self, job: Callable[[], T], /) -> T:
+        """Run `job` and return what it returns, or raise what it raises."""
+
+
+class _Call(Generic[T]):
+    """One transaction on its way; `ended` is held until its group is on the disk."""
+
+    __slots__ = ("ended", "error", "job", "result")
+
+    def __init__(self, job: Callable[[Connection], T]) -> None:
+        self.job = job
+        self.result: T | None = None
+        self.error: BaseException | None = None
+        self.ended = threading.Lock()
+        self.ended.acquire()
+
+    def run(self, conn: Connection, raw: Any) -> None:
+        """In a savepoint, by the driver's own connection: SQLAlchemy's are as dear as a statement."""
+        raw.execute("SAVEPOINT one")
+        try:
+            self.result = self.job(conn)
+        except BaseException as error:  # the caller's, and raised there
+            self.error = error
+            raw.execute("ROLLBACK TO one")
+        raw.execute("RELEASE one")
+
+
+class GroupCommit:
+    """One thread that runs what any number of others ask for, and the lane in which it waits.
+
+    Statements run in that thread, not in the lane: a native thread would queue for the interpreter
+    lock behind a busy hub at each of them. A caller that is killed leaves its transaction to run.
+    """
+
+    def __init__(self, engine: Engine, lane: Lane) -> None:
+        self._engine = engine
+        self._lane = lane
+        self._calls: deque[_Call[Any]] = deque()
+        self._bell = threading.Event()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="sqlite", daemon=True)
+        self._thread.start()
+
+    def run(self, job: Callable[[Connection], T]) -> T:
+        """What `job(conn)` returns, committed; or raise what it, or the commit, raised."""
+        if self._closed:
+            raise Unavailable("the database is closed", code="database_closed")
+        call = _Call(job)
+        self._calls.append(call)
+        self._bell.set()
+        call.ended.acquire()
+        if call.error is not None:
+            try:
+                raise call.error
+            finally:
+                del call  # the traceback holds this frame
+        return cast(T, call.result)
+
+    def close(self) -> None:
+        """Let what was asked for end, then the thread."""
+        self._closed = True
+        self._bell.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._closed:
+            self._bell.wait()
+            self._bell.clear()
+            while self._calls:
+                self._write([self._calls.popleft()])
+
+    def _write(self, group: list[_Call[Any]]) -> None:
+        """Run the group's first transaction, and those that come meanwhile; commit, and answer."""
+        try:
+            with self._engine.connect() as conn:
+                self._lane(conn.begin)  # may wait for another process
+                raw, until = conn.connection.driver_connection, time.monotonic() + GATHER
+                group[0].run(conn, raw)
+                time.sleep(0)  # let others run, and ask
+                while self._calls and time.monotonic() < until:
+                    group.append(self._calls.popleft())
+                    group[-1].run(conn, raw)
+                    time.sleep(0)
+                self._lane(conn.commit)
+        except Exception as error:  # the disk's or the lock's: nothing of the group was written
+            for call in group:
+                call.error = error
+        for call in group:
+            call.ended.release()
