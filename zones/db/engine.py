@@ -65,12 +65,16 @@ class Database:
                     return transaction(conn, *args, **kwargs)
             except exc.DBAPIError as error:
                 if not _passing(error):
+                    if _is_unusable(error):
+                        LOG.error("the database can't be used: %s", _first_line(error))
+                        raise Unavailable("the zone's database can't be used; the log says why",
+                                          code="database_unusable") from error
                     raise
                 if time.monotonic() + pause > deadline:
                     raise Unavailable("the zone's database does not answer",
                                       code="database_unavailable") from error
                 LOG.warning("transaction %s is repeated: %s", transaction.__name__,
-                            str(error.orig).strip().splitlines()[:1])
+                            _first_line(error))
             time.sleep(pause * (0.5 + random.random()))
             pause = min(pause * 2, 1.0)
 
@@ -122,8 +126,26 @@ def _passing(error: exc.DBAPIError) -> bool:
     if code is not None:
         return code[:2] in ("08", "40", "53", "57") or code == "55P03"
     text = str(error.orig).lower()
-    return isinstance(error, exc.OperationalError) and any(words in text for words in (
-        "locked", "connection", "server closed", "terminat", "could not receive", "ssl"))
+    return isinstance(error, exc.OperationalError) and not _is_unusable(error) and any(
+        words in text for words in (
+            "locked", "connection", "server closed", "terminat", "could not receive", "ssl", "timeout",
+            "starting up", "shutting down", "recovery mode", "too many clients"))
+
+
+_UNUSABLE = ("CANTOPEN", "FULL", "READONLY", "IOERR", "CORRUPT", "NOTADB")
+_NO_ENTRY = ("authentication failed", "does not exist", "no pg_hba.conf entry", "no password supplied")
+
+
+def _is_unusable(error: exc.DBAPIError) -> bool:
+    """Whether somebody must help: no such database, no right to it, a full or broken disk."""
+    name = getattr(error.orig, "sqlite_errorname", "").removeprefix("SQLITE_")
+    return name.startswith(_UNUSABLE) or (
+        isinstance(error, exc.OperationalError) and getattr(error.orig, "pgcode", "") is None
+        and any(words in str(error.orig) for words in _NO_ENTRY))
+
+
+def _first_line(error: exc.DBAPIError) -> str:
+    return next(iter(str(error.orig).strip().splitlines()), "")
 
 
 def _sqlite_engine(url: sa.URL) -> Engine:
