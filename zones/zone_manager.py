@@ -101,21 +101,22 @@ class ZoneManager:
                         self._hearing_since = now
                     self._echo_heard = now
 
-    def told(self, message: Message) -> None:
-        """News that was committed: it brings its host's report, and settles what was in flight."""
+    def told(self, message: Message, attempt: dict[str, Any] | None) -> None:
+        """News that was committed, and its attempt: it brings its host's report, and settles what was
+        in flight."""
         if not isinstance(message, News | Done):
             return
         with self._guard:
             if isinstance(message, News):
-                self._settle(message)
+                self._settle(message, attempt)
             if message.report is not None:
                 self._apply(message.report, time.monotonic())
 
-    def _settle(self, news: News) -> None:
+    def _settle(self, news: News, attempt: dict[str, Any] | None) -> None:
         report = news.report
         if news.state == states.REFUSED:
-            need = self.inflight.need(news.attempt)
-            if need is not None and report is not None and news.reason in states.ROOM_REASONS:
+            if attempt is not None and report is not None and news.reason in states.ROOM_REASONS:
+                need = Capacity(attempt["vcpus"], attempt["ram"], attempt["disk"])
                 self._refusals.remember(news.host, need, (report.boot, report.seq), time.monotonic())
             self.inflight.drop(news.attempt)
         elif news.state == states.CANCELLED:

@@ -14,7 +14,7 @@ the bus (by its type), every call of the driver (by its name). Production code k
                        from then on kills; whoever takes the file away is the one that dies
     ZONES_CRASH_LOG    a file; every point that is passed is appended to it, `read` behind those after a
                        transaction that has changed nothing
-    ZONES_CHAOS_DEAF   message types of the fan-out that this process does not hear, comma-separated
+    ZONES_CHAOS_LATE   seconds by which this process hears every host's report later than it is sent
 """
 
 # ruff: noqa: E402 - nothing may be imported before it is patched
@@ -31,7 +31,10 @@ green.patch()
 import contextlib
 import json
 import os
+import queue
 import signal
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -42,6 +45,7 @@ from sqlalchemy.engine import Engine
 from zones.bus.bus import Bus
 from zones.compute import drivers
 from zones.db.engine import Database
+from zones.protocol import HostReport
 from zones.service import zone_manager_main
 
 CALLS = ("spawn", "find", "list", "destroy", "action", "snapshot", "console", "diagnostics")
@@ -127,13 +131,25 @@ def wrap(points: Points) -> None:
     Database.run, Bus.publish, drivers.load = run, publish, load  # type: ignore[method-assign]
 
 
-def deafen(kinds: frozenset[str]) -> None:
-    """Let this process not hear these types of messages on the fan-out."""
+def delay(seconds: float) -> None:
+    """Let this process hear the host reports of the fan-out that much later, in their order."""
     plain = Bus.listen
 
     def listen(self: Bus, handler: Any, **kwargs: Any) -> Any:
-        return plain(self, lambda messages: handler(
-            [message for message in messages if type(message).__name__ not in kinds]), **kwargs)
+        late: queue.Queue[tuple[float, list[Any]]] = queue.Queue()
+
+        def deliver() -> None:
+            while True:
+                due, messages = late.get()
+                time.sleep(max(0.0, due - time.monotonic()))
+                handler(messages)
+
+        def sort_out(messages: list[Any]) -> None:
+            late.put((time.monotonic() + seconds, [
+                message for message in messages if isinstance(message, HostReport)]))
+            handler([message for message in messages if not isinstance(message, HostReport)])
+        threading.Thread(target=deliver, daemon=True).start()
+        return plain(self, sort_out, **kwargs)
     Bus.listen = listen  # type: ignore[method-assign]
 
 
@@ -151,9 +167,9 @@ def child(order: dict[str, Any]) -> int:
     armed, log = os.environ.get("ZONES_CRASH_AT"), os.environ.get("ZONES_CRASH_LOG")
     if armed or log:
         wrap(Points(armed, log))
-    deaf = os.environ.get("ZONES_CHAOS_DEAF")
-    if deaf:
-        deafen(frozenset(deaf.split(",")))
+    late = os.environ.get("ZONES_CHAOS_LATE")
+    if late:
+        delay(float(late))
     return zone_manager_main(order["argv"])
 
 

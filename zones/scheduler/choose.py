@@ -19,7 +19,8 @@ from zones.scheduler.request import PlacementRequest
 class Choice:
     """Where to try next. `target` None: the server fits nowhere, and `decision` says why.
 
-    `wait`: nowhere, but some hosts are left out only for a no that is seconds old: look again soon.
+    `wait`: nowhere, but some hosts are left out only for a no that is older than the request: look
+    again soon. A no to an equal one that was said since is an answer to this one, too.
     """
 
     target: str | None
@@ -34,11 +35,12 @@ def choose(request: PlacementRequest, asked: Mapping[str, Version], table: HostT
     """Decide. `asked`: hosts that refused this server for want of room, as of which report."""
     still_no = {host for host, as_of in asked.items()
                 if (table.version_of(host) or as_of) <= as_of}
-    request = replace(request, excluded=request.excluded | still_no,
-                      refused_lately=refusals.lately(request.need, table, now) - asked.keys())
+    lately = refusals.lately(request.need, table, now) - asked.keys()
+    request = replace(request, excluded=request.excluded | still_no, refused_lately=lately)
     decision = place(request, table, policy)
     if decision.ranked:
         return Choice(decision.ranked[0].target, False, decision, request)
     unasked = [maybe.target for maybe in decision.maybes if maybe.target not in asked]
     return Choice(unasked[0] if unasked else None, bool(unasked), decision, request,
-                  wait=not unasked and decision.lately > 0)
+                  wait=not unasked and decision.lately > 0 and not (
+                      lately <= refusals.since(request.need, now - request.age)))

@@ -13,7 +13,8 @@ class PlacementRequest:
 
     `excluded`: tried for this server already. `refused_lately`: see `memory.Refusals`. `same_hosts`
     None: not asked for; empty: asked for, and none of those servers is on a host. `group_hosts`: one
-    entry per member of the server group; None: as the spec carries them.
+    entry per member of the server group; None: as the spec carries them. `age`: seconds since it was
+    asked for.
     """
 
     spec: ServerSpec
@@ -22,6 +23,7 @@ class PlacementRequest:
     same_hosts: frozenset[str] | None = None
     different_hosts: frozenset[str] = frozenset()
     group_hosts: tuple[str, ...] | None = None
+    age: float = 0.0
     need: Capacity = field(init=False)
 
     def __post_init__(self) -> None:

@@ -40,8 +40,9 @@ class Batch:
 
 
 def hear(core: Core, messages: Sequence[Message],
-         told: Callable[[Message], None] = lambda message: None) -> None:
-    """Apply a batch of `News` and `Done`, acknowledge it, and tell `told` of each (the view)."""
+         told: Callable[[Message, Row | None], None] = lambda message, attempt: None) -> None:
+    """Apply a batch of `News` and `Done`, acknowledge it, and tell `told` (the view) of each, with the
+    attempt's row."""
     batch = [message for message in messages if isinstance(message, News | Done)]
     if not batch:
         return
@@ -49,7 +50,7 @@ def hear(core: Core, messages: Sequence[Message],
     heard: dict[str, list[str]] = {}
     for message in batch:
         heard.setdefault(message.service, []).append(message.id)
-        told(message)
+        told(message, after.attempts.get(message.attempt))
     for service, ids in heard.items():
         core.wires.send(service, Heard(ids))
     if after.wake:

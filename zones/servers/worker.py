@@ -184,23 +184,25 @@ def _take(conn: Connection, core: Core, holder: str) -> list[Due]:
     boots = [item["server_id"] for item in items if item["kind"] == "boot"]
     rows = changes.read(conn, boots)
     tried = attempts.of_servers(conn, boots)
-    found = []
+    found, at = [], now(conn)
     for item in items:
         due = Due(item, rows.get(item["server_id"]), tried.get(item["server_id"], []))
         if item["kind"] == "boot" and due.row is not None and current_attempt(due) is None:
-            due = _to_place(conn, item, due.row, due.attempts)
+            due = _to_place(conn, item, due.row, due.attempts, at)
         found.append(due)
     return found
 
 
-def _to_place(conn: Connection, item: dict[str, Any], row: Row, tried: list[dict[str, Any]]) -> Due:
+def _to_place(conn: Connection, item: dict[str, Any], row: Row, tried: list[dict[str, Any]],
+              at: float) -> Due:
     spec = decode_spec(row["spec"])
     this_boot = tried[len(tried) - row["attempts"]:] if row["attempts"] else []
     refused = [attempt for attempt in this_boot if attempt["state"] == states.REFUSED]
     asked = {attempt["target"]: (attempt["counted_boot"], attempt["counted_seq"])
              for attempt in refused if (attempt["reason"] or {}).get("code") in states.ROOM_REASONS}
     request = PlacementRequest(
-        spec=spec, excluded=frozenset(attempt["target"] for attempt in refused) - asked.keys(),
+        spec=spec, age=at - item["created_at"],
+        excluded=frozenset(attempt["target"] for attempt in refused) - asked.keys(),
         same_hosts=_hosts(conn, spec.hints.get("same_host")),
         different_hosts=_hosts(conn, spec.hints.get("different_host")) or frozenset(),
         group_hosts=tuple(changes.group_hosts(conn, spec.group.id)) if spec.group else ())
@@ -219,6 +221,7 @@ def _commit(conn: Connection, core: Core, holder: str, taken: Sequence[Due],
             placed: Sequence[Placed]) -> set[str]:
     """Write down the attempts of the rows that are still ours; their ids."""
     at = now(conn)
+    changes.lock(conn, [due.item["server_id"] for due in taken])  # before their work, as everybody does
     held = work.keep(conn, holder, [due.item["id"] for due in taken])
     later: dict[int, float] = {}
     new: list[Placed] = []

@@ -27,6 +27,24 @@ def test_a_newer_report_takes_it_back_and_an_older_one_does_not() -> None:
     assert refusals.lately(SMALL, table, 0.3) == frozenset()
 
 
+def test_a_newer_report_without_room_says_no_once_more() -> None:
+    table, refusals = table_of(report("h1", seq=5)), Refusals()
+    refusals.remember("h1", BIG, (1, 5), 0.0)
+    table.apply(report("h1", seq=6, ram_used=report("h1").ram), 0.1)
+    assert refusals.lately(BIG, table, 0.2) == {"h1"}
+    table.apply(report("h1", seq=7), 0.3)
+    assert refusals.lately(BIG, table, 0.4) == frozenset()
+
+
+def test_who_asks_may_know_what_was_said_since_they_came() -> None:
+    refusals = Refusals()
+    refusals.remember("h1", SMALL, (1, 1), 1.0)
+    refusals.remember("h2", SMALL, (1, 1), 2.0)
+    assert refusals.since(SMALL, 1.0) == {"h1", "h2"}
+    assert refusals.since(SMALL, 1.5) == {"h2"}
+    assert refusals.since(BIG, 0.0) == frozenset()
+
+
 def test_it_is_bounded() -> None:
     table, refusals = table_of(), Refusals()
     for number in range(SHAPES_KEPT + 1):
