@@ -16,28 +16,47 @@ def delete(core: Core, caller: Caller, server_id: str) -> None:
     Where its host is down it vanishes from lists at once (Nova's local delete), while its quota is
     held until the host has confirmed.
     """
-    if core.db.run(_delete, core, caller, server_id):
+    going, shelved, snapshots = core.db.run(_delete, core, caller, server_id)
+    if going:
         core.wires.wake()
+    for image_id in [*shelved, *(one for one in snapshots if not _is_whole(core, caller, one))]:
+        core.images.discard(image_id)
 
 
-def _delete(conn: Connection, core: Core, caller: Caller, server_id: str) -> bool:
+def _is_whole(core: Core, caller: Caller, image_id: str) -> bool:
+    """Whether an image that was being made has got its content after all."""
+    try:
+        core.images.value(caller, image_id)
+    except (Conflict, NotFound):
+        return False
+    return True
+
+
+def _delete(conn: Connection, core: Core, caller: Caller,
+            server_id: str) -> tuple[bool, list[str], list[str]]:
+    """Whether hosts are to be told, the images of its shelving, and of snapshots under way."""
     row = mine(conn, caller, server_id)
     if row["locked"] and not caller.is_admin:
         raise Conflict(f"Instance {server_id} is locked", code="locked")
     if row["task_state"] == "deleting":
-        return False
+        return False, [], []
     at = now(conn)
     action_log.begin(conn, [{
         "server_id": server_id, "action": "delete", "request_id": caller.request_id,
         "user_id": caller.user_id, "project_id": caller.project_id, "start_time": at}])
+    making = [item["args"] for item in work.of_server(conn, server_id) if item["kind"] == "act"]
     work.drop(conn, server_id, ["boot", "act"])
-    hosts = cancel_attempts(conn, server_id, at)
-    if not hosts and not work.of_server(conn, server_id):
+    cancel_attempts(conn, server_id, at)
+    hosts = {item["host"] for item in work.of_server(conn, server_id)}
+    if not hosts:
         finish(conn, row, at)
-        return False
-    changes.change(conn, server_id, at, task_state="deleting",
-                   hidden=not all(core.is_up(host) for host in hosts))
-    return True
+    else:
+        changes.change(conn, server_id, at, task_state="deleting",
+                       hidden=not all(core.is_up(host) for host in hosts))
+    shelved = [row["shelved_image_id"]] if row["shelved_image_id"] else []
+    shelved += [one["args"]["image_id"] for one in making if one["action"] == "shelve"]
+    return bool(hosts), shelved, [one["args"]["image_id"] for one in making
+                                  if one["action"] == "create_image"]
 
 
 def mine(conn: Connection, caller: Caller, server_id: str) -> Row:
