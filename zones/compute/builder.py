@@ -135,11 +135,19 @@ class Builder:
             self._book.room.put(claim.attempt, share_of(claim))
         return _seen(claim, guest), {}
 
+    def hold(self, act: Act) -> None:
+        """Take again the room of an action that was under way when the process ended: it may be done.
+
+        Where it is refused now it was refused before, so nothing was done.
+        """
+        claim = self._book.get(act.attempt)
+        if act.action == "resize" and claim is not None and not claim.gone:
+            larger = _larger(claim, msgspec.convert(act.args["flavor"], FlavorValue))
+            self._book.room.take(claim.attempt, share_of(larger))
+
     def _grow(self, claim: Claim, flavor: FlavorValue) -> Claim:
         """The claim holds the larger of both flavors until the resize is confirmed or reverted."""
-        larger = msgspec.structs.replace(
-            claim, vcpus=max(claim.vcpus, flavor.vcpus), ram=max(claim.ram, flavor.ram),
-            disk=max(claim.disk, flavor.total_disk))
+        larger = _larger(claim, flavor)
         refusal = self._book.room.take(claim.attempt, share_of(larger))
         if refusal is not None:
             raise ZonesError(f"no room to resize: {refusal[1]}", code="no_room")
@@ -173,6 +181,12 @@ def _reason(error: Exception, code: str) -> tuple[str, str]:
 def _seen(claim: Claim, guest: Guest) -> Claim:
     return msgspec.structs.replace(claim, version=claim.version + 1, power_state=guest.power_state,
                                    addresses=guest.addresses or claim.addresses)
+
+
+def _larger(claim: Claim, flavor: FlavorValue) -> Claim:
+    return msgspec.structs.replace(
+        claim, vcpus=max(claim.vcpus, flavor.vcpus), ram=max(claim.ram, flavor.ram),
+        disk=max(claim.disk, flavor.total_disk))
 
 
 def _with_flavor(claim: Claim, flavor: FlavorValue) -> Claim:

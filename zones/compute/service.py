@@ -109,6 +109,7 @@ class ComputeService:
             if operation.done is not None:
                 self.herald.done(operation.done)
             else:
+                self.builder.hold(operation.act)
                 self._once(operation.act.op, self.builder.act, operation.act)
 
     def _resume_claims(self) -> None:
