@@ -8,6 +8,7 @@ from sqlalchemy.engine import Connection
 
 from zones import states
 from zones.db.engine import now
+from zones.db.later import Writer
 from zones.db.tables import attempt, server
 
 _INSERT = sa.insert(attempt)
@@ -37,7 +38,7 @@ def of_servers(conn: Connection, ids: Sequence[str]) -> dict[str, list[dict[str,
     return found
 
 
-def change(conn: Connection, attempt_id: str, at: float, **values: Any) -> None:
+def change(conn: Writer, attempt_id: str, at: float, **values: Any) -> None:
     """Set these columns of an attempt."""
     conn.execute(_CHANGE, {"b_id": attempt_id, "updated_at": at, **values})
 

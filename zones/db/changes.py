@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from zones.db.engine import insert_new
+from zones.db.later import Writer
 from zones.db.tables import server, server_group
 
 _LOCK = (sa.select(server).where(server.c.id.in_(sa.bindparam("ids", expanding=True)))
@@ -38,7 +39,7 @@ def read(conn: Connection, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
             conn.execute(_READ, {"ids": list(ids)}).mappings()}
 
 
-def change(conn: Connection, server_id: str, at: float, **values: Any) -> None:
+def change(conn: Writer, server_id: str, at: float, **values: Any) -> None:
     """Set these columns of a locked server."""
     conn.execute(_CHANGE, {"b_id": server_id, "updated_at": at, **values})
 

@@ -7,6 +7,7 @@ house is written to be harmless when it runs twice (ids are made before, inserts
 there, updates are conditional).
 """
 
+import functools
 import logging
 import random
 import time
@@ -99,10 +100,7 @@ def insert_new(conn: Connection, table: sa.Table, rows: list[dict[str, Any]]) ->
     """Insert the rows that are not there yet (by any unique key); the number inserted."""
     if not rows:
         return 0
-    if conn.dialect.name == "sqlite":
-        statement: Any = sqlite.insert(table).on_conflict_do_nothing()
-    else:
-        statement = postgresql.insert(table).on_conflict_do_nothing()
+    statement = _insert_new(conn.dialect.name, table)
     return sum(conn.execute(statement, row).rowcount for row in rows)
 
 
@@ -116,6 +114,12 @@ def _url(text: str) -> sa.URL:
         raise Invalid(f"a database URL begins with postgresql:// or sqlite:///, not {url.drivername}://",
                       code="bad_database_url")
     return url
+
+
+@functools.cache
+def _insert_new(dialect: str, table: sa.Table) -> Any:
+    insert: Any = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    return insert(table).on_conflict_do_nothing()
 
 
 def _passing(error: exc.DBAPIError) -> bool:
@@ -172,4 +176,5 @@ def _postgresql_engine(url: sa.URL, pool_size: int, timeout: float) -> Engine:
         url = url.set(drivername="postgresql+psycopg2")
     return sa.create_engine(
         url, pool_size=pool_size, max_overflow=pool_size, pool_timeout=timeout,
-        pool_recycle=1800, connect_args={"connect_timeout": int(timeout)})
+        pool_recycle=1800, connect_args={"connect_timeout": int(timeout)},
+        executemany_mode="values_plus_batch")  # many rows are one round trip

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from zones import states
-from zones.db.engine import Database, Lane
+from zones.db.engine import Database, Lane, insert_new
 from zones.protocol import Act, Boot, Claim, Done, Operation
 
 metadata = sa.MetaData()
@@ -216,10 +216,7 @@ def _cancel(conn: Connection, server: str, host: str, attempts: list[str]) -> li
 
 
 def _record(conn: Connection, attempt: str, kind: str, name: str) -> None:
-    there = sa.select(_resource.c.name).where(
-        _resource.c.attempt == attempt, _resource.c.kind == kind, _resource.c.name == name)
-    if conn.execute(there).first() is None:
-        conn.execute(sa.insert(_resource), {"attempt": attempt, "kind": kind, "name": name})
+    insert_new(conn, _resource, [{"attempt": attempt, "kind": kind, "name": name}])
 
 
 def _resources(conn: Connection, attempt: str) -> list[tuple[str, str]]:

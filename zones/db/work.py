@@ -11,10 +11,33 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from zones.db.engine import now
+from zones.db.later import Writer
 from zones.db.tables import work
 
 _INSERT = sa.insert(work)
 _DELETE = sa.delete(work)
+_DROP = _DELETE.where(work.c.server_id == sa.bindparam("b_server"), work.c.kind == sa.bindparam("b_kind"))
+_DUE = (sa.select(work.c.id)
+        .where(work.c.due_at <= sa.bindparam("at"), work.c.lease_until <= sa.bindparam("at"))
+        .order_by(work.c.due_at).limit(sa.bindparam("limit", type_=sa.Integer))
+        .with_for_update(skip_locked=True))
+_TAKE = (sa.update(work).where(work.c.id.in_(_DUE.scalar_subquery()))
+         .values(holder=sa.bindparam("b_holder"), lease_until=sa.bindparam("b_until"),
+                 tries=work.c.tries + 1)
+         .returning(work))
+_KEEP = (sa.update(work).where(
+    work.c.id.in_(sa.bindparam("ids", expanding=True)), work.c.holder == sa.bindparam("b_holder"),
+    work.c.lease_until > sa.bindparam("at")).values(tries=work.c.tries).returning(work.c.id))
+_PUT_OFF = (sa.update(work)
+            .where(work.c.id == sa.bindparam("b_id"), work.c.holder == sa.bindparam("b_holder"))
+            .values(holder=None, lease_until=0.0, due_at=sa.bindparam("b_due")))
+_HURRY = (sa.update(work)
+          .where(work.c.server_id == sa.bindparam("b_server"), work.c.kind == sa.bindparam("b_kind"))
+          .values(due_at=sa.bindparam("b_due"), holder=None, lease_until=0.0))
+_SPAN = sa.select(sa.select(sa.func.max(work.c.id)).scalar_subquery()
+                  - sa.select(sa.func.min(work.c.id)).scalar_subquery())
+_COUNT = sa.select(sa.func.count()).select_from(
+    sa.select(work.c.id).limit(sa.bindparam("most", type_=sa.Integer)).subquery())
 
 
 def add(conn: Connection, rows: list[dict[str, Any]]) -> None:
@@ -27,43 +50,31 @@ def add(conn: Connection, rows: list[dict[str, Any]]) -> None:
 def take(conn: Connection, holder: str, limit: int, lease: float) -> list[dict[str, Any]]:
     """Up to `limit` due rows that nobody works on, leased to `holder` for `lease` seconds."""
     at = now(conn)
-    due = (sa.select(work.c.id).where(work.c.due_at <= at, work.c.lease_until <= at)
-           .order_by(work.c.due_at).limit(limit).with_for_update(skip_locked=True))
-    rows = conn.execute(
-        sa.update(work).where(work.c.id.in_(due.scalar_subquery()))
-        .values(holder=holder, lease_until=at + lease, tries=work.c.tries + 1)
-        .returning(work)).mappings()
+    rows = conn.execute(_TAKE, {"at": at, "limit": limit, "b_holder": holder,
+                                "b_until": at + lease}).mappings()
     return sorted((dict(row) for row in rows), key=lambda row: (row["due_at"], row["id"]))
 
 
 def keep(conn: Connection, holder: str, ids: Sequence[int]) -> set[int]:
     """Which of these rows `holder` still holds, locked until the transaction ends."""
-    rows = conn.execute(
-        sa.update(work).where(work.c.id.in_(list(ids)), work.c.holder == holder,
-                              work.c.lease_until > now(conn))
-        .values(tries=work.c.tries).returning(work.c.id))
+    rows = conn.execute(_KEEP, {"ids": list(ids), "b_holder": holder, "at": now(conn)})
     return {row.id for row in rows}
 
 
 def put_off(conn: Connection, holder: str, due: dict[int, float]) -> None:
     """Give rows back, each due at its time."""
     if due:
-        conn.execute(
-            sa.update(work).where(work.c.id == sa.bindparam("b_id"), work.c.holder == holder)
-            .values(holder=None, lease_until=0.0, due_at=sa.bindparam("b_due")),
-            [{"b_id": row, "b_due": at} for row, at in due.items()])
+        conn.execute(_PUT_OFF, [{"b_id": row, "b_holder": holder, "b_due": at} for row, at in due.items()])
 
 
-def hurry(conn: Connection, server_ids: Sequence[str], kind: str, at: float) -> None:
-    """Make work of that kind for these servers due now, whoever holds it."""
-    conn.execute(sa.update(work).where(work.c.server_id.in_(list(server_ids)), work.c.kind == kind)
-                 .values(due_at=at, holder=None, lease_until=0.0))
+def hurry(conn: Writer, server_ids: Sequence[str], kind: str, at: float) -> None:
+    """Make work of that kind for these servers due at that time, whoever holds it."""
+    conn.execute(_HURRY, [{"b_server": server, "b_kind": kind, "b_due": at} for server in server_ids])
 
 
-def drop(conn: Connection, server_id: str, kinds: Sequence[str]) -> int:
-    """Forget work of these kinds for a server; how much there was."""
-    return int(conn.execute(_DELETE.where(work.c.server_id == server_id,
-                                          work.c.kind.in_(list(kinds)))).rowcount)
+def drop(conn: Writer, server_id: str, kinds: Sequence[str]) -> None:
+    """Forget work of these kinds for a server."""
+    conn.execute(_DROP, [{"b_server": server_id, "b_kind": kind} for kind in kinds])
 
 
 def drop_op(conn: Connection, op: str) -> dict[str, Any] | None:
@@ -92,5 +103,10 @@ def remove_row(conn: Connection, row_id: int) -> None:
 
 def backlog(conn: Connection, most: int) -> int:
     """How many rows there are, counted up to `most` only."""
-    some = sa.select(work.c.id).limit(most).subquery()
-    return int(conn.execute(sa.select(sa.func.count()).select_from(some)).scalar_one())
+    return int(conn.execute(_COUNT, {"most": most}).scalar_one())
+
+
+def is_full(conn: Connection, most: int) -> bool:
+    """Whether there are `most` rows. Counts only where the first and last id leave that open."""
+    span = conn.execute(_SPAN).scalar_one()
+    return span is not None and span + 1 >= most and backlog(conn, most) >= most

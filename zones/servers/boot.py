@@ -40,7 +40,7 @@ def boot(core: Core, caller: Caller, request: BootRequest) -> Booted:
 def _accept(conn: Connection, core: Core, caller: Caller, request: BootRequest, naming: Naming,
             image: ImageValue, sealed_pass: str) -> list[str]:
     at = now(conn)
-    if work.backlog(conn, core.max_backlog) >= core.max_backlog:
+    if work.is_full(conn, core.max_backlog):
         raise Unavailable(f"{core.max_backlog} requests wait already; try again shortly",
                           code="backlog", retry_after=5)
     if changes.lock(conn, naming.server_ids[:1]):
