@@ -6,9 +6,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from zones import states
 from zones.db.engine import insert_new
 from zones.db.later import Writer
-from zones.db.tables import server, server_group
+from zones.db.tables import attempt, server, server_group
 
 _LOCK = (sa.select(server).where(server.c.id.in_(sa.bindparam("ids", expanding=True)))
          .order_by(server.c.id).with_for_update())
@@ -60,9 +61,10 @@ def anchor_group(conn: Connection, group_id: str, host: str) -> str:
 
 
 def free_anchor(conn: Connection, group_id: str) -> None:
-    """Forget the host of a group that has no member left."""
-    member = sa.select(server.c.id).where(server.c.group_id == group_id, server.c.deleted.is_(False))
-    if conn.execute(member.limit(1)).first() is None:
+    """Forget the host of a group that no member is on, or on its way to, any more."""
+    there = (sa.select(attempt.c.id).join(server, server.c.id == attempt.c.server_id)
+             .where(server.c.group_id == group_id, attempt.c.state.in_(states.LIVE_ATTEMPTS)))
+    if conn.execute(there.limit(1)).first() is None:
         conn.execute(sa.update(server_group).where(server_group.c.id == group_id).values(anchor=None))
 
 

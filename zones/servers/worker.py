@@ -58,6 +58,8 @@ class Due:
     request: PlacementRequest | None = None
     asked: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Hosts that refused this server for want of room, as of which (boot, seq)."""
+    let_go: bool = False
+    """A host that it could go to still holds an earlier attempt, whose tombstone is on its way."""
 
 
 @dataclass(frozen=True)
@@ -200,13 +202,15 @@ def _to_place(conn: Connection, item: dict[str, Any], row: Row, tried: list[dict
     refused = [attempt for attempt in this_boot if attempt["state"] == states.REFUSED]
     asked = {attempt["target"]: (attempt["counted_boot"], attempt["counted_seq"])
              for attempt in refused if (attempt["reason"] or {}).get("code") in states.ROOM_REASONS}
+    held = {attempt["target"] for attempt in refused if (attempt["reason"] or {}).get("code") == "held"}
+    holding = held and held & {other["host"] for other in work.of_server(conn, row["id"])}
     request = PlacementRequest(
         spec=spec, age=at - item["created_at"],
-        excluded=frozenset(attempt["target"] for attempt in refused) - asked.keys(),
+        excluded=frozenset(attempt["target"] for attempt in refused) - asked.keys() - (held - holding),
         same_hosts=_hosts(conn, spec.hints.get("same_host")),
         different_hosts=_hosts(conn, spec.hints.get("different_host")) or frozenset(),
         group_hosts=tuple(changes.group_hosts(conn, spec.group.id)) if spec.group else ())
-    return Due(item, row, tried, request, asked)
+    return Due(item, row, tried, request, asked, bool(holding))
 
 
 def _hosts(conn: Connection, hint: Any) -> frozenset[str] | None:
@@ -230,7 +234,10 @@ def _commit(conn: Connection, core: Core, holder: str, taken: Sequence[Due],
         if item not in held:
             continue
         exhausted = row.get("attempts", 0) >= one.spec.attempts_left
-        if one.choice.wait and not exhausted:
+        waits = one.choice.wait or (
+            one.due.let_go and one.choice.target is None
+            and at - one.due.item["created_at"] < core.timing.unknown_after)
+        if waits and not exhausted:
             later[item] = at + LOOK_AGAIN
         elif one.choice.target is None or exhausted:
             _fail(conn, one, at, exhausted)
