@@ -200,6 +200,8 @@ def _to_place(conn: Connection, item: dict[str, Any], row: Row, tried: list[dict
     spec = decode_spec(row["spec"])
     this_boot = tried[len(tried) - row["attempts"]:] if row["attempts"] else []
     refused = [attempt for attempt in this_boot if attempt["state"] == states.REFUSED]
+    if refused and spec.group:
+        changes.free_anchor(conn, spec.group.id)  # the group is not tied to a host that took none of it
     asked = {attempt["target"]: (attempt["counted_boot"], attempt["counted_seq"])
              for attempt in refused if (attempt["reason"] or {}).get("code") in states.ROOM_REASONS}
     held = {attempt["target"] for attempt in refused if (attempt["reason"] or {}).get("code") == "held"}
