@@ -1,13 +1,14 @@
 """Clients that go on while a zone is being broken: they try again when told to, and miss no answer."""
 
 import http.client
+import socket
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from tests.zonekit import Client, Failed, Zone
+from tests.zonekit import Client, Failed, Zone, wait_for
 
 T = TypeVar("T")
 NO_ANSWER = (OSError, http.client.HTTPException)
@@ -25,6 +26,17 @@ def patiently(call: Callable[[], T], seconds: float = 60.0) -> T:
                 raise
             again = float(error.headers["Retry-After"])
         threading.Event().wait(again)
+
+
+def until_served(client: Client, seconds: float = 30.0) -> None:
+    """Return once somebody accepts connections at the client's endpoint again."""
+    host, _, port = client.url.rpartition("/")[2].partition(":")
+
+    def served() -> bool:
+        with socket.socket() as probe:
+            probe.settimeout(1)
+            return probe.connect_ex((host, int(port))) == 0
+    wait_for(f"{client.url} to be served", served, seconds)
 
 
 def clients(zone: Zone, number: int) -> list[Client]:

@@ -91,6 +91,7 @@ def finish(conn: Connection, row: Row, at: float) -> None:
     changes.change(conn, row["id"], at, **values)
     row.update(values)
     action_log.end(conn, at, server_id=row["id"], action="delete", host=row["host"])
+    action_log.cut_off(conn, at, row["id"], "The server was deleted before this had ended.")
     quotas.release(conn, row["owner_peer"], row["project_id"], 1, row["quota_cores"],
                    row["quota_ram"])
     if row["group_id"]:
