@@ -13,6 +13,7 @@ from typing import Any
 from zones import states
 from zones.db import action_log, attempts, changes, work
 from zones.db.engine import Connection, now
+from zones.db.later import Later
 from zones.protocol import Done, Heard, Message, News
 from zones.servers import delete, outcome
 from zones.servers.core import Core, Row
@@ -30,12 +31,14 @@ class Batch:
     at: float
     servers: dict[str, Row]
     attempts: dict[str, dict[str, Any]]
+    later: Later
+    """Takes the writes of what most news say: sent together, for a batch is up to a hundred servers."""
     wake: bool = False
     discard_images: list[str] = field(default_factory=list)
 
-    def change(self, conn: Connection, row: Row, **values: Any) -> None:
+    def change(self, row: Row, **values: Any) -> None:
         """Change a server, and this view of it for what comes later in the batch."""
-        changes.change(conn, row["id"], self.at, **values)
+        changes.change(self.later, row["id"], self.at, **values)
         row.update(values)
 
 
@@ -61,12 +64,18 @@ def hear(core: Core, messages: Sequence[Message],
 
 def _apply(conn: Connection, core: Core, batch: list[News | Done]) -> Batch:
     view = Batch(core, now(conn), changes.lock(conn, [message.server for message in batch]),
-                 attempts.read(conn, [message.attempt for message in batch]))
+                 attempts.read(conn, [message.attempt for message in batch]), Later(conn))
+    written: set[str] = set()
     for message in batch:
+        if isinstance(message, Done) or message.server in written:
+            view.later.flush()
+            written.clear()
+        written.add(message.server)
         if isinstance(message, Done):
             outcome.done(conn, view, message)
         else:
             _news(conn, view, message)
+    view.later.flush()
     return view
 
 
@@ -78,16 +87,17 @@ def _news(conn: Connection, view: Batch, news: News) -> None:
         return
     row = view.servers.get(news.server)
     if attempt["state"] == states.CANCELLED:
+        view.later.flush()
         _cancelled(conn, view, news, attempt, row)
     elif news.state not in states.ATTEMPT_MOVES[attempt["state"]] | {attempt["state"]}:
         LOG.info("late news of attempt %s: %s after %s", news.attempt, news.state, attempt["state"])
     elif row is None or row["attempt_id"] != news.attempt or row["deleted"]:
-        _note(conn, view, attempt, news)
+        _note(view, attempt, news)
     else:
-        _STEPS[news.state](conn, view, news, attempt, row)
+        _STEPS[news.state](view, news, attempt, row)
 
 
-def _note(conn: Connection, view: Batch, attempt: dict[str, Any], news: News) -> None:
+def _note(view: Batch, attempt: dict[str, Any], news: News) -> None:
     """Write the answer down with its attempt."""
     values: dict[str, Any] = {"state": news.state}
     if news.reason is not None:
@@ -96,7 +106,7 @@ def _note(conn: Connection, view: Batch, attempt: dict[str, Any], news: News) ->
         values["answered_at"] = view.at
     if news.report is not None and not attempt["counted_seq"]:
         values.update(counted_boot=news.report.boot, counted_seq=news.report.seq)
-    attempts.change(conn, attempt["id"], view.at, **values)
+    attempts.change(view.later, attempt["id"], view.at, **values)
     attempt.update(values)
 
 
@@ -115,48 +125,48 @@ def _cancelled(conn: Connection, view: Batch, news: News, attempt: dict[str, Any
         view.wake = True
 
 
-def _accepted(conn: Connection, view: Batch, news: News, attempt: dict[str, Any], row: Row) -> None:
+def _accepted(view: Batch, news: News, attempt: dict[str, Any], row: Row) -> None:
     if attempt["state"] != states.OPEN:
         return
-    _note(conn, view, attempt, news)
+    _note(view, attempt, news)
     values = {"host": news.host, "availability_zone": news.availability_zone}
     if row["vm_state"] == states.BUILDING:
         values["task_state"] = "spawning"
     if row["news_version"] < news.version:
-        view.change(conn, row, **values)
-    work.hurry(conn, [row["id"]], "boot", view.at + ASK_AGAIN)
+        view.change(row, **values)
+    work.hurry(view.later, [row["id"]], "boot", view.at + ASK_AGAIN)
 
 
-def _refused(conn: Connection, view: Batch, news: News, attempt: dict[str, Any], row: Row) -> None:
+def _refused(view: Batch, news: News, attempt: dict[str, Any], row: Row) -> None:
     if attempt["state"] == states.REFUSED:
         return
-    _note(conn, view, attempt, news)
-    view.change(conn, row, attempt_id=None, host=None, news_version=0,
+    _note(view, attempt, news)
+    view.change(row, attempt_id=None, host=None, news_version=0,
                    **({"task_state": "scheduling"} if row["vm_state"] == states.BUILDING else {}))
-    work.hurry(conn, [row["id"]], "boot", view.at)
+    work.hurry(view.later, [row["id"]], "boot", view.at)
     view.wake = True
 
 
-def _running(conn: Connection, view: Batch, news: News, attempt: dict[str, Any], row: Row) -> None:
+def _running(view: Batch, news: News, attempt: dict[str, Any], row: Row) -> None:
     if attempt["state"] == states.ATTEMPT_RUNNING:
         if news.version > row["news_version"]:
-            _observed(conn, view, news, row)
+            _observed(view, news, row)
         return
-    _note(conn, view, attempt, news)
-    work.drop(conn, row["id"], ["boot"])
+    _note(view, attempt, news)
+    work.drop(view.later, row["id"], ["boot"])
     if row["shelved_image_id"]:
         view.discard_images.append(row["shelved_image_id"])
-        action_log.end(conn, view.at, server_id=row["id"], action="unshelve", host=news.host)
+        action_log.end(view.later, view.at, server_id=row["id"], action="unshelve", host=news.host)
     else:
-        action_log.end(conn, view.at, server_id=row["id"], action="create", host=news.host)
+        action_log.end(view.later, view.at, server_id=row["id"], action="create", host=news.host)
     values = {"vm_state": states.ACTIVE, "task_state": None, "host": news.host,
               "availability_zone": news.availability_zone, "power_state": news.power_state,
               "addresses": news.addresses, "launched_at": news.launched_at or view.at, "fault": None,
               "news_version": news.version, "progress": 100, "shelved_image_id": None}
-    view.change(conn, row, **values)
+    view.change(row, **values)
 
 
-def _observed(conn: Connection, view: Batch, news: News, row: Row) -> None:
+def _observed(view: Batch, news: News, row: Row) -> None:
     """What the host noticed by itself: power state and addresses, and the vm_state that follows.
 
     Also while an action is under way: it may fail just because of this, and it is not told twice.
@@ -170,18 +180,18 @@ def _observed(conn: Connection, view: Batch, news: News, row: Row) -> None:
         values.update(vm_state=states.observed(states.ACTIVE, news.power_state), fault=None)
     else:
         values["vm_state"] = states.observed(row["vm_state"], news.power_state)
-    view.change(conn, row, **values)
+    view.change(row, **values)
 
 
-def _gone_unasked(conn: Connection, view: Batch, news: News, attempt: dict[str, Any], row: Row) -> None:
+def _gone_unasked(view: Batch, news: News, attempt: dict[str, Any], row: Row) -> None:
     """Its host holds a tombstone that this zone does not know of (a database from a backup)."""
-    _note(conn, view, attempt, news)
+    _note(view, attempt, news)
     if row["vm_state"] == states.BUILDING:
-        view.change(conn, row, attempt_id=None, host=None, news_version=0)
-        work.hurry(conn, [row["id"]], "boot", view.at)
+        view.change(row, attempt_id=None, host=None, news_version=0)
+        work.hurry(view.later, [row["id"]], "boot", view.at)
         view.wake = True
     else:
-        view.change(conn, row, vm_state=states.ERROR, task_state=None,
+        view.change(row, vm_state=states.ERROR, task_state=None,
                        fault=fault("its host says that it was deleted", "lost_by_hypervisor", view.at))
 
 
@@ -190,7 +200,7 @@ def fault(message: str, reason: str, at: float, code: int = 500) -> dict[str, An
     return {"code": code, "message": message[:255], "reason": reason, "created": at}
 
 
-_STEPS: dict[str, Callable[[Connection, Batch, News, dict[str, Any], Row], None]] = {
+_STEPS: dict[str, Callable[[Batch, News, dict[str, Any], Row], None]] = {
     states.ACCEPTED: _accepted, states.REFUSED: _refused, states.ATTEMPT_RUNNING: _running,
     states.CANCELLED: _gone_unasked,
 }
