@@ -22,6 +22,8 @@ def boots_sent(zone: LifeZone, service: str = "c1") -> list[Boot]:
 
 
 def refuse(zone: LifeZone, attempt: dict[str, Any], reason: str = "build_failed") -> None:
+    """Answer in place of the host, which never gets the message."""
+    zone.post.take("host.c1")
     zone.hear([News(id=f"{attempt['id']}:1", service="c1", host=attempt["target"],
                     server=attempt["server_id"], attempt=attempt["id"], version=1, state="refused",
                     reason=reason, message="no", gone=True)])
