@@ -198,7 +198,8 @@ class ZoneManager:
     # -------------------------------------------------------------- time
 
     def _run(self) -> None:
-        while not self._stop.wait(min(1.0, self._timing.capability_interval / 5)):
+        pace = min(1.0, self._timing.capability_interval / 5)
+        while not self._stop.wait(pace if self._warm else pace / 10):
             try:
                 self.tick()
             except ZonesError as error:
