@@ -183,7 +183,10 @@ class Zone:
             keep_free=config.image.keep_free))
         if "api" in config.roles:
             project = self.identity.directory.rows("project", {"name": "admin"})[0]["id"]
-            bootstrap_images(self.images, project)
+            try:
+                bootstrap_images(self.images, project)
+            except ZonesError as error:  # a zone without its first image is a zone all the same
+                LOG.warning("the image «demo» was not made: %s", error)
             self.images.recover()
 
     def _image_sink(self) -> ImageSink:
@@ -339,8 +342,12 @@ def _main(argv: Sequence[str], program: str, roles: tuple[str, ...] | None) -> i
         if "api" in config.roles and API_WORKER not in os.environ:
             children = [_api_worker(more) for _ in range(config.api.workers - 1)]
             print(_welcome(config), flush=True)
+        parent = os.getppid()
         while not ending.wait(1.0):
             _mind(children, more)
+            if API_WORKER in os.environ and os.getppid() != parent:
+                LOG.error("the process that started this API worker has died; it ends")
+                break
     except (ZonesError, OSError) as error:
         print(f"{program}: {error}", file=sys.stderr)
         return 1
