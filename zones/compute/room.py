@@ -114,7 +114,8 @@ class Room:
             return "no_such_host", f"there is no host {share.host} here"
         used, mine = self.used(share.host), self._shares.get(attempt)
         taken = Capacity(used.vcpus, used.ram, used.disk).minus(
-            Capacity(mine.vcpus, mine.ram, mine.disk) if mine is not None else NOTHING)
+            Capacity(mine.vcpus, mine.ram, mine.disk) if mine is not None and mine.host == share.host
+            else NOTHING)
         need, free = Capacity(share.vcpus, share.ram, share.disk), limits.minus(taken)
         for name in lacking(need, free):
             return name, (f"host {share.host} has {getattr(free, name)} {_UNITS[name]} left, "

@@ -1,0 +1,42 @@
+"""Every change of a host is a report soon, several at once are one."""
+
+from tests.hostkit import HOST, boot
+from tests.lifekit import LifeZone, Node
+from zones.protocol import Solicit
+
+
+def test_who_starts_and_asks_hears_of_every_host(zone: LifeZone, node: Node) -> None:
+    node.service.reporter.changed()
+    zone.post.take("fanout")
+    node.service.heard_fanout([Solicit("somebody")])
+    node.service.reporter.changed()
+    reports = zone.post.take("fanout")
+    assert sorted(one.host for one in reports) == ["c1-host-1", "c1-host-2"]  # type: ignore[union-attr]
+
+
+def test_changes_of_a_host_are_one_report_and_sequence_numbers_grow(zone: LifeZone, node: Node) -> None:
+    node.service.reporter.changed()
+    zone.post.take("fanout")
+    node.take([boot("a1"), boot("a2", "s2")])
+    node.service.reporter.changed()
+    (report,) = zone.post.take("fanout")
+    assert (report.host, report.vcpus_used, report.servers) == (HOST, 2, 2)  # type: ignore[union-attr]
+    node.jobs()
+    node.service.reporter.changed()
+    (later,) = zone.post.take("fanout")
+    assert later.seq > report.seq  # type: ignore[union-attr]
+    assert node.service.reporter.report("mars") is None
+
+
+def test_what_the_driver_cannot_do_is_in_every_report(zone: LifeZone, node: Node) -> None:
+    node.crash()
+    actions = type(node.driver).actions
+    try:
+        type(node.driver).actions = frozenset({"stop", "start"})
+        node.start()
+        report = node.service.reporter.report(HOST)
+    finally:
+        type(node.driver).actions = actions
+    assert report is not None
+    assert "suspend" in report.unsupported
+    assert not {"stop", "create_image", "shelve"} & set(report.unsupported)
