@@ -37,7 +37,8 @@ class Operation:
     """Something that a user does to a server; `do` returns once it was accepted.
 
     `before` brings a new ACTIVE server to where it starts. `ends` are the vm_states in which it may end;
-    one that was not accepted may have left it as it was, in `begins`.
+    one that was not accepted may have left it as it was, in `begins`. `steps`: parts of the names of the
+    points that matter, where the others are passed in the same way by another operation.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Operation:
     begins: str = states.ACTIVE
     before: Callable[[Client, str], object] | None = None
     right: Callable[[Truth, str, bool], bool] = lambda truth, server, accepted: True
+    steps: tuple[str, ...] = ("",)
 
 
 def action(name: str, args: Any = None) -> Callable[[Client, str], object]:
@@ -125,7 +127,8 @@ class Arena:
             if name not in self.idle:
                 points.append(f"{name}#{seen[name]}")
         points = [point for point in points if point not in reads and (
-            "worker._take" not in point or point.endswith("#1"))]
+            "worker._take" not in point or point.endswith("#1"))
+            and any(step in point for step in operation.steps)]
         assert points, f"{operation.name} passes no point"
         return points
 
@@ -154,7 +157,7 @@ class Arena:
             [f"{work} rows of work"] if work else []) + self.books.unheard()
 
     def _wait_done(self, server: str) -> None:
-        wait_for(f"{server} to come to rest", lambda: not self.unrest(server), 20, every=0.02)
+        wait_for(f"{server} to come to rest", lambda: not self.unrest(server), 20, every=0.04)
 
     # ------------------------------------------------------------ one crash
 
@@ -183,7 +186,7 @@ class Arena:
     def _dies(self, victim: Victim) -> bool:
         """Whether a process dies of it; False when all is done and nobody came by the point."""
         wait_for(f"{victim.operation.name} to end or to die at {victim.point}", lambda: self._dead() or (
-            victim.accepted and not self.unrest(victim.server)), 20, every=0.01)
+            victim.accepted and not self.unrest(victim.server)), 20, every=0.03)
         until = time.monotonic() + GRACE
         wait_for("late points", lambda: self._dead() or time.monotonic() > until, 5, every=0.01)
         try:

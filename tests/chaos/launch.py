@@ -41,6 +41,7 @@ from typing import Any
 import eventlet.hubs
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
+from stevedore import ExtensionManager
 
 from zones.bus.bus import Bus
 from zones.compute import drivers
@@ -175,6 +176,7 @@ def child(order: dict[str, Any]) -> int:
 
 def serve() -> None:
     """Answer orders until there are none; then end what is left."""
+    ExtensionManager(drivers.GROUP)  # its look through all that is installed is kept for every fork
     living: set[int] = set()
     for line in sys.stdin.buffer:
         order = json.loads(line)
