@@ -63,11 +63,20 @@ class Room:
         """Take over the driver's hosts; the names of those that are new or were changed."""
         fresh = {inventory.name: inventory for inventory in inventories}
         with self._lock:
-            changed = {name for name, inventory in fresh.items() if self._hosts.get(name) != inventory}
+            changed = {name for name, inventory in fresh.items() if self._is_new(name, inventory)}
             self._hosts = fresh
-            self._limits = {name: capacity(inventory.vcpus, inventory.ram, inventory.disk,
-                                           self._placement) for name, inventory in fresh.items()}
+            self._limits = {
+                name: capacity(inventory.vcpus, inventory.ram, inventory.disk, self._placement)
+                if name in changed else self._limits[name] for name, inventory in fresh.items()}
             return changed
+
+    def _is_new(self, name: str, inventory: HostInventory) -> bool:
+        before = self._hosts.get(name)
+        return before is not inventory and before != inventory  # most drivers give the same object again
+
+    def __len__(self) -> int:
+        """How many hosts there are."""
+        return len(self._hosts)
 
     def hosts(self) -> list[HostInventory]:
         """The hosts as the driver last gave them."""

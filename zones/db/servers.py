@@ -5,6 +5,7 @@ rendered without decoding and encoding what only passes through.
 """
 
 import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -100,6 +101,7 @@ class ServerQuery:
 _NEVER_NULL = frozenset({"id", "created_at", "config_drive", "locked", "launch_index", "power_state",
                          "progress"})
 _TEXT = sa.Text()
+_CHUNK = 200
 _PLAIN = re.compile(r"(\^?)([A-Za-z0-9_ -]+)(\$?)")
 
 
@@ -154,9 +156,18 @@ def _rows(conn: Connection, columns: list[sa.ColumnElement[Any]], scope: Scope,
              for column, descending in _order(query)]
     statement = sa.select(*columns).where(*where).order_by(*order).limit(query.limit)
     try:
-        return conn.execute(statement).fetchall()
+        return _fetched(conn.execute(statement))
     except exc.DataError as error:
         raise Invalid("a filter is not a value that can be searched for", code="bad_filter") from error
+
+
+def _fetched(result: sa.CursorResult[Any]) -> list[Any]:
+    """All rows; others may run in between, for a thousand servers take several milliseconds."""
+    found: list[Any] = []
+    while some := result.fetchmany(_CHUNK):
+        found += some
+        time.sleep(0)
+    return found
 
 
 def _scoped(scope: Scope) -> list[sa.ColumnElement[bool]]:
