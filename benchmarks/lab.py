@@ -12,8 +12,8 @@ from benchmarks.zone import Zone
 from tests.servers import PrivatePostgres, PrivateRabbit, drop_database
 
 ALONE = (("api", "manager", "scheduler", "compute"),)
-APART = (("api",), ("manager", "scheduler"), ("compute",))
-"""The processes of a zone on PostgreSQL and RabbitMQ, by their roles."""
+APART = (("api",), ("api",), ("manager", "scheduler"), ("compute",))
+"""The processes of a zone on PostgreSQL and RabbitMQ, by their roles: an API worker a core."""
 
 
 class Lab:

@@ -20,12 +20,14 @@ from benchmarks.ticks import Tick, since
 from tests.servers import free_port
 from zones.db.engine import Connection, Database
 from zones.db.tables import server
+from zones.service import API_WORKER
 
 HOME = Path(__file__).resolve().parent.parent
 PASSWORD = "benchmarks-only"
 READY = 60.0
 CONFIG = """
 [api]
+workers = {api_workers}
 max_backlog = 1000000
 [identity]
 admin_password = {password}
@@ -53,22 +55,24 @@ class Zone:
         self._roles = roles
         self._processes: list[subprocess.Popen[bytes]] = []
         self._config = folder / "zone.conf"
-        self._config.write_text(CONFIG.format(password=PASSWORD, hosts=hosts))
+        self._config.write_text(CONFIG.format(
+            password=PASSWORD, hosts=hosts, api_workers=sum("api" in each for each in roles)))
         self._arguments = [
             "--config-file", str(self._config), "--data-dir", str(folder / "data"), "--name", name,
             "--port", str(self.port), "--amqp-url", broker,
             *(("--database-url", database) if database else ())]
         self._url = database
-        self._environment = {**os.environ, **({"ZONES_BENCH_IDLE": "1"} if idle else {})}
+        self._environment = {**os.environ, API_WORKER: "1",  # each is started here, none by another
+                             **({"ZONES_BENCH_IDLE": "1"} if idle else {})}
         self._token = ""
 
     def start(self) -> None:
         """Start the processes, one after another: the first makes the database. Then log in."""
         deadline = time.monotonic() + READY
-        for roles in self._roles:
+        for number, roles in enumerate(self._roles):
             with (self.folder / "log").open("ab") as log:
                 self._processes.append(subprocess.Popen(
-                    [sys.executable, "-m", "benchmarks.launch", str(self.folder / f"ticks-{roles[0]}"),
+                    [sys.executable, "-m", "benchmarks.launch", str(self.folder / f"ticks-{number}"),
                      *self._arguments, "--roles", ",".join(roles)],
                     cwd=HOME, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log))
             self._wait("/healthz", deadline)
@@ -188,9 +192,9 @@ class Zone:
                     for process in self._processes)
         return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
-    def ticks(self, moment: float, role: str = "api") -> list[Tick]:
-        """The late ticks of the process with that role after a moment of the monotonic clock."""
-        return since(self.folder / f"ticks-{role}", moment)
+    def ticks(self, moment: float) -> list[Tick]:
+        """The late ticks of all processes after a moment of the monotonic clock."""
+        return [tick for path in self.folder.glob("ticks-*") for tick in since(path, moment)]
 
 
 def _copy(conn: Connection, number: int) -> None:
