@@ -35,6 +35,8 @@ class Truth:
     claims: list[Claim]
     unheard: list[str]
     guests: Counter[tuple[str, str]]
+    looks: dict[str, tuple[int, str]]
+    """By server: the power state and the flavor that its guest has."""
     unbuilt: list[str]
     doubles: list[str]
 
@@ -63,7 +65,7 @@ class Books:
     def read(self) -> Truth:
         """All of it, ledgers before the database: what is written later is never missing its cause."""
         claims, unheard = self._claims(), self.unheard()
-        guests, unbuilt, doubles = self._hypervisors()
+        guests, looks, unbuilt, doubles = self._hypervisors()
         with self.engine.connect() as conn:
             if conn.dialect.name == "postgresql":
                 conn.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
@@ -72,7 +74,7 @@ class Books:
                                    tables.quota_usage, tables.image)}
         return Truth({row["id"]: row for row in found["server"]}, found["attempt"], found["work"],
                      found["instance_action"], found["quota_usage"], found["image"], claims, unheard,
-                     guests, unbuilt, doubles)
+                     guests, looks, unbuilt, doubles)
 
     def _rows(self, pattern: str, *queries: str) -> Iterator[list[tuple[Any, ...]]]:
         for path in sorted((self._zone.folder / "data").glob(f"**/{pattern}")):
@@ -89,15 +91,18 @@ class Books:
             "ledger.sqlite", "SELECT attempt FROM claim WHERE heard < version",
             "SELECT op FROM operation WHERE NOT heard") for (name,) in rows]
 
-    def _hypervisors(self) -> tuple[Counter[tuple[str, str]], list[str], list[str]]:
+    def _hypervisors(self) -> tuple[Counter[tuple[str, str]], dict[str, tuple[int, str]], list[str],
+                                    list[str]]:
         guests: Counter[tuple[str, str]] = Counter()
+        looks: dict[str, tuple[int, str]] = {}
         unbuilt, doubles = [], []
-        for rows in self._rows("hypervisor.sqlite", "SELECT server, host, built FROM guests"):
-            guests.update((server, host) for server, host, _ in rows)
-            unbuilt += [server for server, _, built in rows if not built]
+        for rows in self._rows("hypervisor.sqlite", "SELECT server, host, built, power, flavor FROM guests"):
+            guests.update((server, host) for server, host, *_ in rows)
+            looks |= {server: (power, flavor) for server, _, _, power, flavor in rows}
+            unbuilt += [server for server, _, built, *_ in rows if not built]
         for rows in self._rows("hypervisor.sqlite", "SELECT server FROM created WHERE others > 0"):
             doubles += [server for (server,) in rows]
-        return guests, unbuilt, doubles
+        return guests, looks, unbuilt, doubles
 
     # ------------------------------------------------------------ what must hold
 
@@ -168,6 +173,11 @@ def _guests(truth: Truth) -> Iterator[str]:
         yield f"{server} has no guest on {host}"
     for server, host in (truth.guests - wanted):
         yield f"guest {server} on {host} is nobody's ({truth.servers.get(server, {}).get('vm_state')})"
+    for server, (power, flavor) in truth.looks.items():
+        row = truth.living.get(server)
+        if row is not None and (row["power_state"], row["flavor_id"]) != (power, flavor):
+            yield (f"{server} is said to have power state {row['power_state']}, flavor {row['flavor_id']}; "
+                   f"its guest has {power}, {flavor}")
 
 
 def _claims(truth: Truth) -> Iterator[str]:
