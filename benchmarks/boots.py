@@ -8,7 +8,7 @@ from benchmarks.lab import Lab
 from benchmarks.zone import Zone
 
 PATIENCE = 120.0
-_COUNT = "SELECT count(*), sum(CASE WHEN vm_state = 'active' THEN 1 ELSE 0 END) FROM server"
+_COUNT = "SELECT count(*), coalesce(sum(CASE WHEN vm_state = 'active' THEN 1 ELSE 0 END), 0) FROM server"
 _LAST = "SELECT max(updated_at) FROM server"
 
 

@@ -75,9 +75,6 @@ def reserve_between(conn: Connection, owner_peer: str, project_id: str, limits: 
 
     The number counted, at least `least`; raises `OverQuota` where not even those have room.
     """
-    if least == most:
-        reserve(conn, owner_peer, project_id, limits, most, most * cores, most * ram)
-        return most
     insert_new(conn, quota_usage, [{"owner_peer": owner_peer, "project_id": project_id,
                                     **dict.fromkeys(COUNTED, 0)}])
     used = conn.execute(_USAGE_LOCKED, {"owner": owner_peer, "project": project_id}).one()._asdict()

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zones import states
+from zones.config import Quota
 from zones.db import action_log, changes, quotas, server_groups, work
 from zones.db.engine import Connection, now
 from zones.errors import Invalid, Unavailable
@@ -46,7 +47,13 @@ def _accept(conn: Connection, core: Core, caller: Caller, request: BootRequest, 
     if changes.lock(conn, naming.server_ids[:1]):
         return sorted(changes.lock(conn, naming.server_ids), key=naming.server_ids.index)
     specs = resolve(conn, caller, request, naming, image, sealed_pass)
-    specs = _within_quota(conn, core, caller, request, specs)
+    flavor, exact = specs[0].flavor, request.min_count == len(specs)
+    _check_group(conn, core, caller, specs[:request.min_count])
+    if not exact:
+        specs = specs[:quotas.reserve_between(
+            conn, caller.owner_peer, caller.project_id, _limits(conn, core, caller),
+            request.min_count, len(specs), flavor.vcpus, flavor.ram)]
+        _check_group(conn, core, caller, specs)
     changes.insert_servers(conn, [_row(spec, request, at) for spec in specs])
     work.add(conn, [{"kind": "boot", "server_id": spec.id, "due_at": at, "created_at": at}
                     for spec in specs])
@@ -54,19 +61,20 @@ def _accept(conn: Connection, core: Core, caller: Caller, request: BootRequest, 
         "server_id": spec.id, "action": "create", "request_id": caller.request_id,
         "user_id": caller.user_id, "project_id": caller.project_id, "start_time": at}
         for spec in specs])
+    if exact:  # at the end, for until the commit every other boot of the project waits for this row
+        quotas.reserve(conn, caller.owner_peer, caller.project_id, _limits(conn, core, caller),
+                       len(specs), len(specs) * flavor.vcpus, len(specs) * flavor.ram)
     return [spec.id for spec in specs]
 
 
-def _within_quota(conn: Connection, core: Core, caller: Caller, request: BootRequest,
-                  specs: list[ServerSpec]) -> list[ServerSpec]:
-    """As many of the specs as quota allows, reserved; at least `min_count`, or `OverQuota`."""
-    flavor, group = specs[0].flavor, specs[0].group
-    limits = quotas.effective_limits(conn, caller.project_id, core.quota)
-    number = quotas.reserve_between(conn, caller.owner_peer, caller.project_id, limits,
-                                    request.min_count, len(specs), flavor.vcpus, flavor.ram)
-    if group is not None:
-        server_groups.check_room(conn, caller, group.id, number, core.quota)
-    return specs[:number]
+def _limits(conn: Connection, core: Core, caller: Caller) -> Quota:
+    return quotas.effective_limits(conn, caller.project_id, core.quota)
+
+
+def _check_group(conn: Connection, core: Core, caller: Caller, specs: list[ServerSpec]) -> None:
+    """Before quota in every case, for both wait for others."""
+    if specs[0].group is not None:
+        server_groups.check_room(conn, caller, specs[0].group.id, len(specs), core.quota)
 
 
 def _row(spec: ServerSpec, request: BootRequest, at: float) -> dict[str, Any]:
