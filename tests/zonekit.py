@@ -289,6 +289,12 @@ class Zone:
         """Every server that a simulated hypervisor of this zone really runs, and how often."""
         return Counter(row[0] for row in self._hypervisor_rows("SELECT server FROM guests"))
 
+    def guest_rows(self) -> list[dict[str, Any]]:
+        """Every such server as its hypervisor's file has it: server, host, power, flavor, built, machine."""
+        names = ("server", "host", "attempt", "built", "power", "flavor", "machine")
+        rows = self._hypervisor_rows(f"SELECT {', '.join(names)} FROM guests")
+        return [{**dict(zip(names, row, strict=True)), "machine": json.loads(row[-1])} for row in rows]
+
     def doubles(self) -> list[str]:
         """Servers that were created by more than one attempt without being destroyed in between."""
         return [server for server, count in self.guests().items() if count > 1]
