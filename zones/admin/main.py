@@ -202,7 +202,7 @@ def _explain(desk: Desk) -> int:
 
 def _explain_attempt(desk: Desk, attempt: dict[str, Any]) -> None:
     if desk.args.json:
-        print(orjson.dumps(attempt).decode())
+        print(orjson.dumps({str(name): value for name, value in attempt.items()}).decode())
         return
     reason = f": {attempt['reason']['message']}" if attempt["reason"] else ""
     if attempt["state"] == ATTEMPT_RUNNING:
