@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.servers import wait_for
+from zones.db import group_commit
 from zones.db.engine import Connection, Database, here, insert_new
 from zones.db.tables import lease
 from zones.errors import Invalid, Unavailable
@@ -85,7 +86,9 @@ def test_each_is_answered_for_itself_and_the_failed_leave_nothing(database: Data
     assert database.run(names) == {name for name in wanted if name.startswith("good")}
 
 
-def test_what_comes_while_the_disk_is_busy_is_one_group(database: Database, disk: Disk) -> None:
+def test_what_comes_while_the_disk_is_busy_is_one_group(
+        database: Database, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_commit, "GATHER", 10.0)  # however slow this machine is
     disk.free.clear()
     threads = [threading.Thread(target=database.run, args=(add, f"t{number}")) for number in range(10)]
     threads[0].start()
