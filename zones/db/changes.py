@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from zones import states
-from zones.db.engine import insert_new
+from zones.db.engine import insert_all_new
 from zones.db.later import Writer
 from zones.db.tables import attempt, server, server_group
 
@@ -19,9 +19,9 @@ _CHANGE = (sa.update(server).where(server.c.id == sa.bindparam("b_id"))
            .values(version=server.c.version + 1, feed_seq=None))
 
 
-def insert_servers(conn: Connection, rows: list[dict[str, Any]]) -> int:
-    """Insert the servers that are not there yet; how many were new."""
-    return insert_new(conn, server, rows)
+def insert_servers(conn: Connection, rows: list[dict[str, Any]]) -> None:
+    """Insert the servers that are not there yet."""
+    insert_all_new(conn, server, rows)
 
 
 def lock(conn: Connection, ids: Sequence[str]) -> dict[str, dict[str, Any]]:

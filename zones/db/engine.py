@@ -23,7 +23,7 @@ from zones.db import regexp
 from zones.db.group_commit import GroupCommit, Lane
 from zones.errors import Invalid, Unavailable
 
-__all__ = ["Connection", "Database", "Lane", "here", "insert_new", "now"]
+__all__ = ["Connection", "Database", "Lane", "here", "insert_all_new", "insert_new", "now"]
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -114,6 +114,12 @@ def _url(text: str) -> sa.URL:
         raise Invalid(f"a database URL begins with postgresql:// or sqlite:///, not {url.drivername}://",
                       code="bad_database_url")
     return url
+
+
+def insert_all_new(conn: Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
+    """As `insert_new`, with one statement, which can't tell how many were new."""
+    if rows:
+        conn.execute(_insert_new(conn.dialect.name, table), rows)
 
 
 @functools.cache

@@ -1,12 +1,13 @@
 """What the functions of this package work with, and the interfaces that they need of others."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from zones.config import Placement, Quota, Timing
 from zones.db.engine import Database
 from zones.protocol import Caller, ImageValue, Message
+from zones.servers.intake import Intake
 
 
 class Images(Protocol):
@@ -59,6 +60,7 @@ class Core:
     seal: Callable[[str], str]
     unseal: Callable[[str], str]
     """Secrets at rest: what is stored is sealed."""
+    intake: Intake = field(default_factory=Intake)
 
 
 Row = dict[str, Any]

@@ -5,7 +5,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-from zones.db import flavors, keypairs, server_groups
+from zones.db import keypairs, server_groups
 from zones.db.engine import Connection
 from zones.errors import Invalid
 from zones.protocol import (
@@ -70,9 +70,8 @@ def name_it(request: BootRequest) -> Naming:
 
 
 def resolve(conn: Connection, caller: Caller, request: BootRequest, naming: Naming,
-            image: ImageValue, sealed_pass: str) -> list[ServerSpec]:
-    """One spec a server, with flavor, key and group by value. Raises `Invalid` for what is not there."""
-    flavor = flavors.value(conn, caller, request.flavor_id)
+            image: ImageValue, sealed_pass: str, flavor: FlavorValue) -> list[ServerSpec]:
+    """One spec a server, with key and group by value as well. Raises `Invalid` for what is not there."""
     check_image_fits(flavor, image)
     if request.hints.get("zone_capabilities"):
         requirements.of_hint(request.hints["zone_capabilities"])
