@@ -14,7 +14,7 @@ import pytest
 
 from tests import servers
 from zones.db import migrate
-from zones.db.engine import Database
+from zones.db.engine import Database, here
 
 AMQP_URL = os.environ.get("ZONES_TEST_AMQP_URL", "")
 DATABASE_URL = os.environ.get("ZONES_TEST_DATABASE_URL", "")
@@ -158,6 +158,17 @@ def database(request: pytest.FixtureRequest) -> Iterator[Database]:
     yield database
     database.close()
     postgres.drop_database(url)
+
+
+@pytest.fixture
+def shared_database(database: Database) -> Iterator[Database]:
+    """A database with all tables, on SQLite and on PostgreSQL, that any number of threads may use."""
+    if not database.is_sqlite:
+        yield database
+        return
+    many = Database(database.url.render_as_string(hide_password=False), lane=here)
+    yield many
+    many.close()
 
 
 @pytest.fixture

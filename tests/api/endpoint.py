@@ -1,7 +1,5 @@
 """A whole endpoint on SQLite for the API tests, with everything real but the compute side."""
 
-import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,17 +21,6 @@ from zones.image.files import Files
 
 T = TypeVar("T")
 PASSWORD = "admin-password"
-
-
-class OneAtATime:
-    """What a lane is to SQLite: however many threads ask, one transaction runs."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-
-    def __call__(self, job: Callable[[], T], /) -> T:
-        with self._lock:
-            return job()
 
 
 @dataclass
@@ -59,7 +46,7 @@ def make_zone(folder: Path, db: Database | None = None, *, compute: Any = None,
     `db` has all tables; without one it is a fresh SQLite file in `folder`.
     """
     if db is None:
-        db = Database(f"sqlite:///{folder / 'zone.sqlite'}", lane=OneAtATime())
+        db = Database(f"sqlite:///{folder / 'zone.sqlite'}", lane=here)
         metadata.create_all(db.engine)
     identity = embedded_identity(IdentityStore(db), folder, here, token_ttl=3600)
     bootstrap(identity.directory, PASSWORD)

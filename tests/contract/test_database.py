@@ -3,7 +3,6 @@
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 import sqlalchemy as sa
@@ -14,28 +13,6 @@ from zones.db import leases, work
 from zones.db.engine import Connection, Database, here, insert_new, now
 from zones.db.tables import lease
 from zones.errors import Invalid, Unavailable
-
-
-class OneAtATime:
-    """A lane for native threads: SQLite's one connection, taken in turns."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-
-    def __call__(self, job):  # type: ignore[no-untyped-def]
-        with self._lock:
-            return job()
-
-
-@pytest.fixture
-def shared(database: Database) -> Iterator[Database]:
-    """The database as many threads use it."""
-    if not database.is_sqlite:
-        yield database
-        return
-    many = Database(str(database.url), lane=OneAtATime())
-    yield many
-    many.close()
 
 
 def row(name: str) -> dict[str, object]:
@@ -104,13 +81,13 @@ def test_an_error_of_the_statement_itself_is_not_repeated(database: Database) ->
     assert len(tries) == 1
 
 
-def test_every_piece_of_work_is_taken_by_one_worker_at_a_time(shared: Database) -> None:
-    shared.run(work.add, [{"kind": "boot", "server_id": str(uuid.uuid4()), "due_at": 1.0,
+def test_every_piece_of_work_is_taken_by_one_worker_at_a_time(shared_database: Database) -> None:
+    shared_database.run(work.add, [{"kind": "boot", "server_id": str(uuid.uuid4()), "due_at": 1.0,
                            "created_at": 1.0} for _ in range(100)])
     taken: Counter[int] = Counter()
 
     def worker(number: int) -> None:
-        while rows := shared.run(work.take, f"worker-{number}", 7, 60.0):
+        while rows := shared_database.run(work.take, f"worker-{number}", 7, 60.0):
             taken.update(item["id"] for item in rows)
 
     threads = [threading.Thread(target=worker, args=(number,)) for number in range(6)]
@@ -138,11 +115,12 @@ def test_work_that_was_hurried_is_no_longer_held(database: Database) -> None:
     assert len(database.run(work.take, "next", 10, 60.0)) == 1
 
 
-def test_one_of_many_holds_a_lease_and_the_next_one_gets_a_greater_generation(shared: Database) -> None:
+def test_one_of_many_holds_a_lease_and_the_next_one_gets_a_greater_generation(
+        shared_database: Database) -> None:
     got: dict[str, int | None] = {}
 
     def candidate(name: str) -> None:
-        got[name] = shared.run(leases.take_lease, "leader", name, 60.0)
+        got[name] = shared_database.run(leases.take_lease, "leader", name, 60.0)
 
     threads = [threading.Thread(target=candidate, args=(f"c{number}",)) for number in range(6)]
     for thread in threads:
@@ -150,10 +128,10 @@ def test_one_of_many_holds_a_lease_and_the_next_one_gets_a_greater_generation(sh
     for thread in threads:
         thread.join(30)
     [(holder, generation)] = [(name, number) for name, number in got.items() if number is not None]
-    assert shared.run(leases.take_lease, "leader", holder, 60.0) == generation
-    shared.run(leases.give_lease_back, "leader", holder)
+    assert shared_database.run(leases.take_lease, "leader", holder, 60.0) == generation
+    shared_database.run(leases.give_lease_back, "leader", holder)
     assert generation is not None
-    assert shared.run(leases.take_lease, "leader", "next", 60.0) == generation + 1
+    assert shared_database.run(leases.take_lease, "leader", "next", 60.0) == generation + 1
 
 
 def test_an_older_boot_of_a_service_is_fenced(database: Database) -> None:

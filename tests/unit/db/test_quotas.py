@@ -1,7 +1,5 @@
 """Quota: exact with many writers at once, on both databases."""
 
-import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,28 +13,6 @@ from zones.errors import Invalid, OverQuota
 UNLIMITED = Quota(instances=-1, cores=-1, ram=-1)
 
 
-class OneAtATime:
-    """The lane of a service: SQLite's connection is used by one thread at a time."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-
-    def __call__(self, job):  # type: ignore[no-untyped-def]
-        with self._lock:
-            return job()
-
-
-@pytest.fixture
-def shared(database: Database) -> Iterator[Database]:
-    """A database that many threads may use."""
-    if not database.is_sqlite:
-        yield database
-        return
-    many = Database(database.url.render_as_string(hide_password=False), lane=OneAtATime())
-    yield many
-    many.close()
-
-
 def attempt(database: Database, limits: Quota, project: str = "p", cores: int = 2, ram: int = 64) -> bool:
     try:
         database.run(quotas.reserve, "", project, limits, 1, cores, ram)
@@ -47,40 +23,40 @@ def attempt(database: Database, limits: Quota, project: str = "p", cores: int = 
 
 @pytest.mark.parametrize("limits", [Quota(instances=50), Quota(instances=-1, cores=101),
                                     Quota(instances=-1, cores=-1, ram=50 * 64)])
-def test_200_at_once_with_room_for_50_fill_exactly_50(shared: Database, limits: Quota) -> None:
+def test_200_at_once_with_room_for_50_fill_exactly_50(shared_database: Database, limits: Quota) -> None:
     with ThreadPoolExecutor(16) as pool:
-        done = list(pool.map(lambda _: attempt(shared, limits), range(200)))
+        done = list(pool.map(lambda _: attempt(shared_database, limits), range(200)))
     assert sum(done) == 50
-    assert shared.run(quotas.usage, "", "p") == {"instances": 50, "cores": 100, "ram": 3200}
+    assert shared_database.run(quotas.usage, "", "p") == {"instances": 50, "cores": 100, "ram": 3200}
 
 
-def test_reserving_and_releasing_at_once_never_passes_a_bound(shared: Database) -> None:
+def test_reserving_and_releasing_at_once_never_passes_a_bound(shared_database: Database) -> None:
     limits = Quota(instances=5)
     seen: list[int] = []
 
     def cycle(_: int) -> int:
-        if not attempt(shared, limits):
+        if not attempt(shared_database, limits):
             return 0
-        seen.append(shared.run(quotas.usage, "", "p")["instances"])
-        shared.run(quotas.release, "", "p", 1, 2, 64)
+        seen.append(shared_database.run(quotas.usage, "", "p")["instances"])
+        shared_database.run(quotas.release, "", "p", 1, 2, 64)
         return 1
 
     with ThreadPoolExecutor(12) as pool:
         assert sum(pool.map(cycle, range(120))) > 0
     assert max(seen) <= 5
     assert min(seen) >= 1
-    assert shared.run(quotas.usage, "", "p") == {"instances": 0, "cores": 0, "ram": 0}
+    assert shared_database.run(quotas.usage, "", "p") == {"instances": 0, "cores": 0, "ram": 0}
 
 
-def test_batches_at_once_take_the_room_that_is_left(shared: Database) -> None:
+def test_batches_at_once_take_the_room_that_is_left(shared_database: Database) -> None:
     def batch(_: int) -> int:
         try:
-            return shared.run(quotas.reserve_between, "", "p", Quota(instances=50), 1, 8, 1, 1)
+            return shared_database.run(quotas.reserve_between, "", "p", Quota(instances=50), 1, 8, 1, 1)
         except OverQuota:
             return 0
     with ThreadPoolExecutor(12) as pool:
         assert sum(pool.map(batch, range(24))) == 50
-    assert shared.run(quotas.usage, "", "p")["instances"] == 50
+    assert shared_database.run(quotas.usage, "", "p")["instances"] == 50
 
 
 def test_it_says_what_ran_out_in_novas_words(database: Database) -> None:
@@ -151,7 +127,7 @@ def test_a_batch_takes_its_least_or_nothing(database: Database) -> None:
         database.run(between, "", "p", Quota(instances=10), 4, 9, 0, 1)
 
 
-def test_what_is_counted_by_rows_is_exact_as_well(shared: Database) -> None:
+def test_what_is_counted_by_rows_is_exact_as_well(shared_database: Database) -> None:
     limits = Quota(key_pairs=5, server_groups=6)
 
     def key(number: int) -> int:
@@ -166,12 +142,12 @@ def test_what_is_counted_by_rows_is_exact_as_well(shared: Database) -> None:
 
     def refused(transaction: Any, *args: Any) -> int:
         try:
-            shared.run(transaction, *args)
+            shared_database.run(transaction, *args)
         except OverQuota:
             return 1
         return 0
 
     with ThreadPoolExecutor(10) as pool:
         assert (sum(pool.map(key, range(20))), sum(pool.map(group, range(20)))) == (15, 14)
-    assert shared.run(quotas.count_keypairs, "ann") == 5
-    assert shared.run(quotas.count_groups, "p") == 6
+    assert shared_database.run(quotas.count_keypairs, "ann") == 5
+    assert shared_database.run(quotas.count_groups, "p") == 6

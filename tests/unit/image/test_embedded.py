@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from tests.api.endpoint import OneAtATime
 from zones.db.engine import Database, here
 from zones.db.image import ImageQuery, ImageRows
 from zones.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
@@ -27,7 +26,7 @@ ROBOT = Caller(user_id="robot", project_id="s", roles=frozenset({"service"}))
 def rows(sqlite_template: Path, tmp_path: Path) -> Iterator[ImageRows]:
     """On a database that several threads may use."""
     shutil.copy(sqlite_template, tmp_path / "zone.sqlite")
-    database = Database(f"sqlite:///{tmp_path / 'zone.sqlite'}", lane=OneAtATime())
+    database = Database(f"sqlite:///{tmp_path / 'zone.sqlite'}", lane=here)
     yield ImageRows(database)
     database.close()
 
