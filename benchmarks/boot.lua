@@ -5,8 +5,6 @@ wrk.headers["Content-Type"] = "application/json"
 wrk.headers["X-Auth-Token"] = os.getenv("BENCH_TOKEN")
 wrk.headers["OpenStack-API-Version"] = "compute 2.90"
 
-
-
 function done(summary, latency)
   print(string.format(
     "RESULT %d %d %d %d %d %d", summary.requests, summary.duration, summary.errors.status,

@@ -26,7 +26,7 @@ def upgrade(database: Database) -> str:
 
     Raises `Conflict` (`schema_too_new`) for a database of a later version of zones.
     """
-    # a SQLite transaction runs in a lane, where nothing may log
+    # or it tells of every step, and of none, at each start
     logging.getLogger("alembic").setLevel(logging.WARNING)
     return database.run(_upgrade)
 

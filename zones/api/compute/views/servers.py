@@ -8,7 +8,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import orjson
@@ -57,7 +57,7 @@ def look_of(call: Call) -> Look:
     below = f"/{project}" if project else ""
     host_status = None
     if call.version >= (2, 16) and call.may("os_compute_api:servers:show:host_status"):
-        host_status = call.parts.host_status
+        host_status = cache(call.parts.host_status)
     attributes = call.may("os_compute_api:os-extended-server-attributes")
     specs = call.version >= (2, 47) and call.may("os_compute_api:servers:show:flavor-extra-specs")
     return Look(version=call.version, here=call.url(f"/v2.1{below}"), bookmark=call.url(below),
