@@ -6,6 +6,7 @@ in another order, or throws it away; `Fuse` ends a process between any two of it
 
 import shutil
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -341,6 +342,14 @@ class LifeZone:
         request = BootRequest(name="vm", flavor_id=flavor, image_id=IMAGE.id, min_count=count,
                               max_count=count, **fields)
         return boot.boot(self.core, caller, request).server_ids
+
+    def group(self, policy: str) -> str:
+        """A server group; its id."""
+        made = str(uuid.uuid4())
+        self.db.run(lambda conn: conn.execute(sa.insert(tables.server_group), {
+            "id": made, "project_id": ANN.project_id, "user_id": ANN.user_id, "name": policy,
+            "policy": policy, "rules": {}, "anchor": None, "created_at": 1.0}))
+        return made
 
     def act(self, server: str, action: str, caller: Caller = ANN, **args: Any) -> dict[str, Any]:
         return act.act(self.core, caller, server, action, args)

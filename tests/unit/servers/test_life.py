@@ -119,16 +119,18 @@ class Life(RuleBasedStateMachine):
 
     @initialize(target=servers)
     def begin(self) -> Any:
+        self.groups = {policy: self.zone.group(policy) for policy in ("affinity", "anti-affinity")}
         self.zone.report()
         ids = self.zone.boots(2)
         self.known |= {server: Known() for server in ids}
         self.zone.flow()
         return multiple(*ids)
 
-    @rule(target=servers, flavor=st.sampled_from(["one", "two"]), count=st.integers(1, 3), then=THEN)
-    def boot(self, flavor: str, count: int, then: str) -> Any:
+    @rule(target=servers, flavor=st.sampled_from(["one", "two"]), count=st.integers(1, 3), then=THEN,
+          group=st.sampled_from([None, None, "affinity", "anti-affinity"]))
+    def boot(self, flavor: str, count: int, then: str, group: str | None) -> Any:
         try:
-            ids = self.zone.boots(count, flavor)
+            ids = self.zone.boots(count, flavor, hints={"group": self.groups[group]} if group else {})
         except OverQuota:
             return multiple()
         self.known |= {server: Known() for server in ids}
@@ -352,9 +354,15 @@ class Life(RuleBasedStateMachine):
             lost = {row["id"] for row in rows.values() if (row["fault"] or {}).get("reason") == (
                 "lost_by_hypervisor")}
             assert there <= held <= there | lost, (there, held, lost)
+        self.groups_hold(rows)
         unended = [row["action"] for row in self.zone.rows(tables.instance_action)
                    if row["finish_time"] is None and not self.known[row["server_id"]].deleted]
         assert not unended, unended
+
+    def groups_hold(self, rows: dict[str, dict[str, Any]]) -> None:
+        for policy, group in self.groups.items():
+            hosts = [guest.host for guest in self.zone.guests() if rows[guest.server]["group_id"] == group]
+            assert len(set(hosts)) == (len(hosts) if policy == "anti-affinity" else min(1, len(hosts))), hosts
 
     def rests(self, known: Known, row: dict[str, Any]) -> None:
         guest = self.zone.guest(row["id"])

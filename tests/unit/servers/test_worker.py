@@ -1,15 +1,13 @@
 """Workers place what is due, once, and repeat what was sent until somebody answers."""
 
-import uuid
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
-from tests.lifekit import ANN, LifeZone
+from tests.lifekit import LifeZone
 from zones import states
 from zones.config import Quota
 from zones.db import tables
@@ -27,14 +25,6 @@ def refuse(zone: LifeZone, attempt: dict[str, Any], reason: str = "build_failed"
     zone.hear([News(id=f"{attempt['id']}:1", service="c1", host=attempt["target"],
                     server=attempt["server_id"], attempt=attempt["id"], version=1, state="refused",
                     reason=reason, message="no", gone=True)])
-
-
-def group(zone: LifeZone, policy: str) -> str:
-    made = str(uuid.uuid4())
-    zone.db.run(lambda conn: conn.execute(sa.insert(tables.server_group), {
-        "id": made, "project_id": ANN.project_id, "user_id": ANN.user_id, "name": policy,
-        "policy": policy, "rules": {}, "anchor": None, "created_at": 1.0}))
-    return made
 
 
 def test_nothing_is_placed_before_the_view_is_warm(zone: LifeZone) -> None:
@@ -209,7 +199,7 @@ def test_over_commit_never_with_two_workers_that_know_nothing_of_each_other(
 
 
 def test_affinity_goes_where_the_first_one_went(zone: LifeZone) -> None:
-    hints = {"group": group(zone, "affinity")}
+    hints = {"group": zone.group("affinity")}
     servers = [zone.boot(hints=hints) for _ in range(3)]
     zone.rest()
     assert len({zone.row(server)["host"] for server in servers}) == 1
@@ -217,7 +207,7 @@ def test_affinity_goes_where_the_first_one_went(zone: LifeZone) -> None:
 
 
 def test_anti_affinity_keeps_apart_also_those_in_one_batch(zone: LifeZone) -> None:
-    hints = {"group": group(zone, "anti-affinity")}
+    hints = {"group": zone.group("anti-affinity")}
     servers = zone.boots(3, hints=hints)
     zone.rest()
     hosts = [zone.row(server)["host"] for server in servers if zone.row(server)["vm_state"] == states.ACTIVE]
@@ -226,7 +216,7 @@ def test_anti_affinity_keeps_apart_also_those_in_one_batch(zone: LifeZone) -> No
 
 
 def test_an_affinity_group_is_not_tied_to_a_host_that_refused_its_first_member(zone: LifeZone) -> None:
-    hints = {"group": group(zone, "affinity")}
+    hints = {"group": zone.group("affinity")}
     first = zone.boot(hints=hints)
     zone.report()
     zone.work()
@@ -239,7 +229,7 @@ def test_an_affinity_group_is_not_tied_to_a_host_that_refused_its_first_member(z
 
 
 def test_a_group_whose_members_are_gone_may_begin_anew_elsewhere(zone: LifeZone) -> None:
-    hints = {"group": group(zone, "affinity")}
+    hints = {"group": zone.group("affinity")}
     first = zone.boot(hints=hints)
     zone.rest()
     zone.delete(first)
