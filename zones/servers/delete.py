@@ -1,13 +1,16 @@
 """Delete a server: tombstone every attempt first, so that no late boot can bring it back."""
 
+import logging
 from typing import Any
 
 from zones import states
 from zones.db import action_log, attempts, changes, quotas, work
 from zones.db.engine import Connection, now
-from zones.errors import Conflict, NotFound
+from zones.errors import Conflict, NotFound, ZonesError
 from zones.protocol import Caller
 from zones.servers.core import Core, Row
+
+LOG = logging.getLogger(__name__)
 
 
 def delete(core: Core, caller: Caller, server_id: str) -> None:
@@ -19,8 +22,11 @@ def delete(core: Core, caller: Caller, server_id: str) -> None:
     going, shelved, snapshots = core.db.run(_delete, core, caller, server_id)
     if going:
         core.wires.wake()
-    for image_id in [*shelved, *(one for one in snapshots if not _is_whole(core, caller, one))]:
-        core.images.discard(image_id)
+    try:
+        for image_id in [*shelved, *(one for one in snapshots if not _is_whole(core, caller, one))]:
+            core.images.discard(image_id)
+    except ZonesError as error:  # the server goes all the same; of its image its owner can see to
+        LOG.warning("an image of deleted server %s is left behind: %s", server_id, error)
 
 
 def _is_whole(core: Core, caller: Caller, image_id: str) -> bool:

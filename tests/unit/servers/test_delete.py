@@ -4,7 +4,7 @@ import pytest
 
 from tests.lifekit import ANN, BOSS, LifeZone
 from zones import states
-from zones.errors import Conflict, NotFound
+from zones.errors import Conflict, NotFound, Unavailable
 from zones.protocol import Boot
 from zones.servers import edit
 
@@ -127,6 +127,18 @@ def test_a_snapshot_that_was_made_stays(zone: LifeZone) -> None:
     zone.delete(server)
     zone.rest()
     assert zone.images.held[image]
+
+
+def test_an_image_service_that_is_away_does_not_hold_it_up(zone: LifeZone) -> None:
+    server = started(zone)
+    zone.act(server, "shelve")
+    zone.rest()
+
+    def away(image_id: str) -> None:
+        raise Unavailable("no image service")
+    zone.images.discard = away  # type: ignore[method-assign]
+    zone.delete(server)
+    assert zone.row(server)["deleted"]
 
 
 def test_a_stranger_meets_no_such_server(zone: LifeZone) -> None:

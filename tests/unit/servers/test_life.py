@@ -38,7 +38,7 @@ from zones.db.engine import Database
 from zones.errors import Conflict, Invalid, NotFound, OverQuota, Unavailable
 from zones.servers.settle import settle
 
-EXAMPLES, STEPS = int(os.environ.get("ZONES_TEST_LIVES", "80")), 40
+EXAMPLES, STEPS = int(os.environ.get("ZONES_TEST_LIVES", "60")), 40
 """An hour of `ZONES_TEST_LIVES=5000` is for those who change the core."""
 NODES = {"c1": "1*4:8192:100", "c2": "2*3:8192:100"}
 QUOTA = Quota(instances=9, cores=12)
