@@ -13,6 +13,7 @@ from zones.errors import Conflict, Invalid, Unavailable, Unsupported
 from zones.protocol import Caller, FlavorValue, ImageValue, decode_spec, encode
 from zones.servers.core import Core, Row
 from zones.servers.delete import mine
+from zones.servers.outcome import cut_off
 from zones.servers.request import check_image_fits
 
 SHELVED_SUFFIX = "-shelved"
@@ -152,9 +153,8 @@ def _rebuild(conn: Connection, core: Core, caller: Caller, row: Row,
 def _unshelve(conn: Connection, row: Row, args: dict[str, Any], op: str, at: float) -> None:
     """A shelved server boots again, from its snapshot, in this zone: the same attempts as any boot."""
     spec = decode_spec(row["spec"])
-    image = ImageValue(id=row["shelved_image_id"])
     spec = msgspec.structs.replace(
-        spec, image=image, flavor=msgspec.convert(row["flavor"], FlavorValue),
+        spec, flavor=msgspec.convert(row["flavor"], FlavorValue),
         availability_zone=args.get("availability_zone", spec.availability_zone),
         force_host=args.get("host"))
     changes.change(conn, row["id"], at, task_state="unshelving", attempts=0, attempt_id=None,
@@ -177,7 +177,7 @@ def _reset_state(conn: Connection, caller: Caller, server_id: str, state: str) -
     if row["task_state"] == "deleting":
         raise Conflict(f"Instance {server_id} is being deleted", code="deleting")
     at = now(conn)
-    work.drop(conn, server_id, ["act"])
+    cut_off(conn, server_id, at, "The server's state was reset before this had ended.")
     changes.change(conn, server_id, at, vm_state=state, task_state=None,
                    fault=row["fault"] if state == states.ERROR else None)
     action_log.begin(conn, [{

@@ -38,6 +38,14 @@ def done(conn: Connection, view: View, message: Done) -> None:
         row.update(values)
 
 
+def cut_off(conn: Connection, server_id: str, at: float, why: str) -> None:
+    """Forget the actions of a server that are under way: their end, should it come, changes nothing."""
+    for item in work.of_server(conn, server_id):
+        if item["kind"] == "act":
+            action_log.end(conn, at, op=item["op"], result="Error", message=why)
+            work.remove_row(conn, item["id"])
+
+
 def _failed(conn: Connection, view: View, row: Row, name: str, args: dict[str, Any]) -> dict[str, Any]:
     if name in ("create_image", "shelve"):
         view.discard_images.append(args["image_id"])

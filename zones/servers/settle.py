@@ -2,11 +2,16 @@
 
 from typing import Any
 
+import msgspec
+
 from zones import states
-from zones.db import action_log, changes, work
+from zones.db import action_log, changes, quotas, work
 from zones.db.engine import Connection, Database, now
 from zones.errors import Conflict, NotFound
+from zones.protocol import FlavorValue, decode_spec, encode
+from zones.servers.core import Row
 from zones.servers.delete import cancel_attempts
+from zones.servers.outcome import cut_off
 
 
 def settle(db: Database, server_id: str, operator: str) -> dict[str, Any]:
@@ -31,13 +36,23 @@ def _settle(conn: Connection, server_id: str, operator: str) -> dict[str, Any]:
                        "only one that builds, or that ended in ERROR without an answer, is settled",
                        code="not_in_doubt")
     at = now(conn)
-    work.drop(conn, server_id, ["boot", "act"])
+    cut_off(conn, server_id, at, "The server was settled before this had ended.")
+    work.drop(conn, server_id, ["boot"])
     hosts = cancel_attempts(conn, server_id, at)
     changes.change(conn, server_id, at, vm_state=states.BUILDING, task_state="scheduling", fault=None,
                    attempt_id=None, attempts=0, host=None, news_version=0, addresses={},
-                   power_state=states.NOSTATE)
+                   power_state=states.NOSTATE, **_as_it_is_now(conn, row))
     work.add(conn, [{"kind": "boot", "server_id": server_id, "due_at": at, "created_at": at}])
     action_log.begin(conn, [{
         "server_id": server_id, "action": "settle", "request_id": "", "user_id": operator,
         "project_id": row["project_id"], "start_time": at, "finish_time": at, "result": "Success"}])
     return {"server": server_id, "tombstoned_at": hosts}
+
+
+def _as_it_is_now(conn: Connection, row: Row) -> dict[str, Any]:
+    """It is built in the flavor that it has now; a resize that was under way is over."""
+    flavor = msgspec.convert(row["flavor"], FlavorValue)
+    quotas.release(conn, row["owner_peer"], row["project_id"], 0, row["quota_cores"] - flavor.vcpus,
+                   row["quota_ram"] - flavor.ram)
+    spec = msgspec.structs.replace(decode_spec(row["spec"]), flavor=flavor)
+    return {"spec": encode(spec), "old_flavor": None, "quota_cores": flavor.vcpus, "quota_ram": flavor.ram}

@@ -17,7 +17,7 @@ from zones import states
 from zones.db import action_log, attempts, changes, work
 from zones.db.engine import Connection, now
 from zones.errors import ZonesError
-from zones.protocol import Act, Boot, Message, Remove, ServerSpec, decode_spec
+from zones.protocol import Act, Boot, ImageValue, Message, Remove, ServerSpec, decode_spec
 from zones.scheduler.choose import Choice
 from zones.scheduler.explain import Explanation, explain, render
 from zones.scheduler.request import PlacementRequest
@@ -162,12 +162,18 @@ class Worker:
         current = current_attempt(due)
         if current is None or due.row is None:
             return None
-        return Boot(current["id"], current["target"], self._open(decode_spec(due.row["spec"])))
+        return Boot(current["id"], current["target"], self._open(spec_of(due.row)))
 
     def _open(self, spec: ServerSpec) -> ServerSpec:
         if spec.admin_pass is None:
             return spec
         return msgspec.structs.replace(spec, admin_pass=self._core.unseal(spec.admin_pass))
+
+
+def spec_of(row: Row) -> ServerSpec:
+    """What is built: as it was booted, or of its snapshot where it is shelved."""
+    spec, snapshot = decode_spec(row["spec"]), row["shelved_image_id"]
+    return msgspec.structs.replace(spec, image=ImageValue(id=snapshot)) if snapshot else spec
 
 
 def current_attempt(due: Due) -> dict[str, Any] | None:
@@ -197,7 +203,7 @@ def _take(conn: Connection, core: Core, holder: str) -> list[Due]:
 
 def _to_place(conn: Connection, item: dict[str, Any], row: Row, tried: list[dict[str, Any]],
               at: float) -> Due:
-    spec = decode_spec(row["spec"])
+    spec = spec_of(row)
     this_boot = tried[len(tried) - row["attempts"]:] if row["attempts"] else []
     refused = [attempt for attempt in this_boot if attempt["state"] == states.REFUSED]
     if refused and spec.group:

@@ -2,8 +2,9 @@
 
 import pytest
 
-from tests.lifekit import LifeZone
+from tests.lifekit import IMAGE, LifeZone
 from zones import states
+from zones.db import tables
 from zones.errors import Conflict, NotFound
 from zones.servers.settle import settle
 
@@ -50,6 +51,65 @@ def test_one_that_was_settled_and_then_deleted_vanishes_though_its_old_host_is_d
         zone.report()
     zone.delete(server)
     assert zone.row(server)["hidden"] or zone.row(server)["deleted"]
+
+
+def lose(zone: LifeZone, server: str) -> None:
+    """Its hypervisor no longer has it, and the zone knows."""
+    store = zone.nodes["c1"].store
+    store.erase(server, str(zone.row(server)["host"]))
+    store.close()
+    zone.rest()
+    assert zone.row(server)["fault"]["reason"] == "lost_by_hypervisor"
+
+
+def test_one_that_was_resized_comes_back_in_its_size_and_its_quota_adds_up(zone: LifeZone) -> None:
+    done, half = zone.boot(), zone.boot()
+    zone.flow()
+    for server in (done, half):
+        zone.act(server, "resize", flavor_id="two")
+    zone.flow()
+    zone.act(done, "confirm_resize")
+    zone.flow()
+    for server in (done, half):
+        lose(zone, server)
+        settle(zone.db, server, "op")
+    zone.rest()
+    for server in (done, half):
+        guest = zone.guest(server)
+        assert guest is not None
+        row = zone.row(server)
+        assert (guest.flavor, row["flavor_id"], row["old_flavor"]) == ("two", "two", None)
+    assert zone.usage() == (2, 4, 2048)
+
+
+def test_one_that_was_unshelved_comes_back_of_its_own_image(zone: LifeZone) -> None:
+    server = zone.boot()
+    zone.flow()
+    for action in ("shelve", "unshelve"):
+        zone.act(server, action)
+        zone.rest()
+    assert zone.images.held == {}
+    lose(zone, server)
+    settle(zone.db, server, "op")
+    zone.rest()
+    store = zone.nodes["c1"].store
+    (row,) = store.named(server)
+    store.close()
+    assert row.machine.image is not None
+    assert row.machine.image.id == IMAGE.id
+
+
+def test_an_action_that_is_under_way_is_over_with_it(zone: LifeZone) -> None:
+    server = zone.boot()
+    zone.flow()
+    lose(zone, server)
+    zone.act(server, "stop")
+    settle(zone.db, server, "op")
+    zone.rest()
+    logged = {one["action"]: one for one in zone.rows(tables.instance_action)}
+    assert (logged["stop"]["result"], "settled" in logged["stop"]["message"]) == ("Error", True)
+    assert all(one["finish_time"] for one in logged.values())
+    assert zone.status(server) == (states.ACTIVE, None)
 
 
 def test_one_that_is_well_is_left_alone(zone: LifeZone) -> None:
