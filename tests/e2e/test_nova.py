@@ -36,7 +36,7 @@ def test_a_server_from_boot_to_delete_by_the_command_itself(clients: Clients) ->
     booted = clients.process("nova", "boot", "--image", "demo", "--flavor", "m1.tiny", "--nic", "auto",
                              "--meta", "color=red", "first").fields()
     server = booted["id"]
-    assert (booted["name"], booted["status"], bool(booted["adminPass"])) == ("first", "BUILD", True)
+    assert booted["name"] == "first" and booted["status"] in ("BUILD", "ACTIVE") and booted["adminPass"]
     clients.wait(server, "ACTIVE")
     guest = clients.guest(server)
     assert guest is not None

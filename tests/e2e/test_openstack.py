@@ -35,7 +35,7 @@ def test_a_server_from_create_to_delete_by_the_command_itself(clients: Clients) 
     made = json.loads(clients.process(
         "openstack", *BOOT, "--property", "color=red", "-f", "json", "first").out)
     server = made["id"]
-    assert (made["name"], made["status"], bool(made["adminPass"])) == ("first", "BUILD", True)
+    assert made["name"] == "first" and made["status"] in ("BUILD", "ACTIVE") and made["adminPass"]
     clients.wait(server, "ACTIVE")
     guest = clients.guest(server)
     assert guest is not None
