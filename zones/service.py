@@ -339,12 +339,15 @@ def _main(argv: Sequence[str], program: str, roles: tuple[str, ...] | None) -> i
         zone.start()
         gc.collect()
         gc.freeze()  # what is there now stays: to look at it held the hub for 60 ms, every second of load
+        warm = False
         if "api" in config.roles and API_WORKER not in os.environ:
             children = [_api_worker(more) for _ in range(config.api.workers - 1)]
             print(_welcome(config), flush=True)
         parent = os.getppid()
         while not ending.wait(1.0):
             _mind(children, more)
+            if not warm and (warm := zone.view.warm()):
+                gc.freeze()  # ten thousand hosts
             if API_WORKER in os.environ and os.getppid() != parent:
                 LOG.error("the process that started this API worker has died; it ends")
                 break
