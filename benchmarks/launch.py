@@ -18,23 +18,11 @@ import cProfile
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 
-from benchmarks.ticks import TICK, WORTH_NOTING, Tick
+from benchmarks.ticks import tick
 from zones.servers.worker import Worker
 from zones.service import zone_manager_main
-
-
-def tick(path: Path) -> None:
-    """Note each wake-up that came late."""
-    with path.open("ab", buffering=0) as file:
-        while True:
-            began, used = time.monotonic(), time.thread_time()
-            time.sleep(TICK)
-            woke = time.monotonic()
-            if woke - began - TICK > WORTH_NOTING:
-                file.write(Tick(woke, woke - began - TICK, time.thread_time() - used).packed())
 
 
 def _idle(worker: Worker) -> None:

@@ -1,6 +1,11 @@
-"""Late wake-ups of a 5 ms ticker, as `launch` writes them down and others read them."""
+"""Late wake-ups of a 5 ms ticker: written down, and read by others.
+
+    python -m benchmarks.ticks FILE    tick in a process that does nothing else
+"""
 
 import struct
+import sys
+import time
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -28,3 +33,18 @@ def since(path: Path, moment: float) -> list[Tick]:
     raw = path.read_bytes() if path.exists() else b""
     whole = raw[:len(raw) // _RECORD.size * _RECORD.size]
     return [tick for values in _RECORD.iter_unpack(whole) if (tick := Tick(*values)).at > moment]
+
+
+def tick(path: Path) -> None:
+    """Note each wake-up that comes late, for ever."""
+    with path.open("ab", buffering=0) as file:
+        while True:
+            began, used = time.monotonic(), time.thread_time()
+            time.sleep(TICK)
+            woke = time.monotonic()
+            if woke - began - TICK > WORTH_NOTING:
+                file.write(Tick(woke, woke - began - TICK, time.thread_time() - used).packed())
+
+
+if __name__ == "__main__":
+    tick(Path(sys.argv[1]))
