@@ -48,6 +48,8 @@ DETAILED = {"resize": {"flavor_id": "two"}, "confirm_resize": {}, "revert_resize
 ACTIONS = sorted({*PLAIN, *DETAILED})
 MAY_FAIL = frozenset({"resize", "unshelve"})
 """For want of room."""
+KEEP_POWER = frozenset({"rebuild", "confirm_resize", "revert_resize"})
+"""They leave a guest on or off as it was (`states.after`)."""
 REFUSED = (Conflict, Invalid, NotFound, OverQuota, Unavailable)
 FUSE = st.none() | st.integers(0, 14)
 WHICH = st.integers(0, 30)
@@ -77,6 +79,10 @@ class Known:
         if self.pending is None:
             return {self.vm}
         after = states.ACTIONS[self.pending].ends_in or self.vm
+        if self.pending == "rebuild" and self.vm == states.STOPPED:
+            return {states.STOPPED}  # as in Nova: what was off stays off
+        if self.pending in KEEP_POWER and self.vm != states.ACTIVE:
+            return {states.ACTIVE, states.STOPPED}  # as its power is, which is checked beside this
         return {after, self.vm} if self.pending in MAY_FAIL else {after}
 
 
