@@ -1,21 +1,10 @@
-"""The composition root: a `Config` becomes the running parts of one process of a zone.
+"""The parts of one process of a zone: each gets its collaborators and its own values here."""
 
-The only place that knows everybody. Each part gets its collaborators and its own values here.
-"""
-
-import gc
 import logging
-import os
 import secrets
-import signal
-import subprocess
-import sys
 import threading
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Mapping
 
 from zones import folder, green, sealing
 from zones.admin import openrc
@@ -33,13 +22,13 @@ from zones.capabilities.room import shape
 from zones.compute import drivers
 from zones.compute.builder import ImageSink
 from zones.compute.service import ComputeService
-from zones.config import ROLES, Config, load
-from zones.db import aggregates, attempts, flavors, leases, migrate, work
+from zones.config import Config
+from zones.db import flavors, leases, migrate, work
 from zones.db.engine import Database
 from zones.db.identity import IdentityStore
 from zones.db.image import ImageRows
 from zones.db.ledger import Ledger
-from zones.errors import Invalid, ZonesError
+from zones.errors import ZonesError
 from zones.identity.bootstrap import bootstrap as bootstrap_identity
 from zones.identity.bootstrap import embedded_identity
 from zones.image.embedded import EmbeddedImages
@@ -51,53 +40,10 @@ from zones.servers import news, retention
 from zones.servers.core import Core
 from zones.servers.leader import Duty, Leader
 from zones.servers.worker import Worker
+from zones.service.records import Lease, Records
 from zones.zone_manager import ZoneManager
 
 LOG = logging.getLogger(__name__)
-API_WORKER = "ZONES_API_WORKER"
-"""Set in the environment of the processes that share an endpoint with the one that started them."""
-
-
-class Records:
-    """What a `ZoneManager` reads of the zone's database."""
-
-    def __init__(self, db: Database, service_down: float) -> None:
-        self._db = db
-        self._service_down = service_down
-
-    def live_services(self) -> dict[str, dict[str, Any]]:
-        """Compute services with a recent heartbeat."""
-        return self._db.run(leases.live_services, self._service_down)
-
-    def attempts_since(self, seconds: float) -> list[dict[str, Any]]:
-        """Attempts that are open or changed lately."""
-        return self._db.run(attempts.since, seconds)
-
-    def service_of_host(self, host: str) -> str | None:
-        """The service that last said it owns the host."""
-        return self._db.run(leases.service_of_host, host)
-
-    def host_zones(self) -> dict[str, str]:
-        """The availability zones that aggregates give to hosts."""
-        return self._db.run(aggregates.host_zones)
-
-
-class Lease:
-    """A compute service's lease on its own name, in the zone's database."""
-
-    def __init__(self, db: Database, service: str, zone: str) -> None:
-        self._db, self._service, self._zone = db, service, zone
-        self._holder = str(uuid.uuid4())
-        self._boot = 0
-
-    def acquire(self, hosts: list[str]) -> int:
-        """Become the owner; the boot number."""
-        self._boot = self._db.run(leases.register_service, self._service, self._holder, hosts, self._zone)
-        return self._boot
-
-    def renew(self, hosts: list[str]) -> bool:
-        """A heartbeat; False when somebody newer owns the service."""
-        return self._db.run(leases.renew_service, self._service, self._boot, hosts)
 
 
 class Zone:
@@ -304,91 +250,3 @@ class Zone:
         except ZonesError as error:
             found["database"] = error.message
         return found
-
-
-# ------------------------------------------------------------------ processes
-
-def zone_manager_main(argv: Sequence[str]) -> int:
-    """Run a zone, or the roles of it that the command line names, until SIGTERM or SIGINT."""
-    return _main(argv, "zone-manager", None)
-
-
-def zone_compute_main(argv: Sequence[str]) -> int:
-    """Run one more compute service of a zone until SIGTERM or SIGINT."""
-    return _main(argv, "zone-compute", ("compute",))
-
-
-def _main(argv: Sequence[str], program: str, roles: tuple[str, ...] | None) -> int:
-    try:
-        config = load(argv, program)
-        config = replace(config, roles=roles) if roles else config
-        _check(config)
-    except Invalid as error:
-        print(f"{program}: {error.message}", file=sys.stderr)
-        return 2
-    logging.basicConfig(level=config.log_level, stream=sys.stderr,
-                        format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    os.umask(0o077)  # what a zone writes holds keys, password hashes and users' data
-    ending = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ending.set())
-    zone = Zone(config, ending.set)
-    children: list[subprocess.Popen[bytes]] = []
-    more = [sys.executable, str(Path(sys.argv[0]).resolve()), *argv, "--roles", "api"]
-    try:
-        zone.start()
-        gc.collect()
-        gc.freeze()  # what is there now stays: to look at it held the hub for 60 ms, every second of load
-        warm = False
-        if "api" in config.roles and API_WORKER not in os.environ:
-            children = [_api_worker(more) for _ in range(config.api.workers - 1)]
-            print(_welcome(config), flush=True)
-        parent = os.getppid()
-        while not ending.wait(1.0):
-            _mind(children, more)
-            if not warm and (warm := zone.view.warm()):
-                gc.freeze()  # ten thousand hosts
-            if API_WORKER in os.environ and os.getppid() != parent:
-                LOG.error("the process that started this API worker has died; it ends")
-                break
-    except (ZonesError, OSError) as error:
-        print(f"{program}: {error}", file=sys.stderr)
-        return 1
-    finally:
-        for child in children:
-            child.terminate()
-        zone.stop()
-        for child in children:
-            child.wait(config.timing.shutdown + 5)
-    return 0
-
-
-def _check(config: Config) -> None:
-    """Raises `Invalid` for roles that can't work with this database or broker."""
-    alone = set(config.roles) == set(ROLES) and config.api.workers == 1
-    if not alone and config.amqp_url.startswith("memory:"):
-        raise Invalid("several processes need a broker: set amqp_url (memory:// serves one process)")
-    if not alone and config.database.startswith("sqlite"):
-        raise Invalid("several processes need a server database: set database_url to PostgreSQL")
-
-
-def _api_worker(command: list[str]) -> subprocess.Popen[bytes]:
-    """One more process that shares the port with this one."""
-    return subprocess.Popen(command, env={**os.environ, API_WORKER: "1"})  # noqa: S603 - ourselves
-
-
-def _mind(children: list[subprocess.Popen[bytes]], command: list[str]) -> None:
-    """Start an API worker again that has died."""
-    for index, child in enumerate(children):
-        if child.poll() is not None:
-            LOG.error("API worker %d ended with %d; it is started again", child.pid, child.returncode)
-            children[index] = _api_worker(command)
-
-
-def _welcome(config: Config) -> str:
-    home = config.data_dir
-    return (f"zone {config.name} serves {config.api.url}\n"
-            f"  log in:  source {home / 'openrc'}     (or OS_CLIENT_CONFIG_FILE={home / 'clouds.yaml'} "
-            f"with --os-cloud {config.name})\n"
-            f"  try:     nova flavor-list; nova boot --image demo --flavor 1 --nic none first; nova list\n"
-            f"  stop:    Ctrl-C, or SIGTERM")

@@ -1,0 +1,49 @@
+"""Small adapters: the zone's database, as the parts that may not know it need it."""
+
+import uuid
+from typing import Any
+
+from zones.db import aggregates, attempts, leases
+from zones.db.engine import Database
+
+
+class Records:
+    """What a `ZoneManager` reads of the zone's database."""
+
+    def __init__(self, db: Database, service_down: float) -> None:
+        self._db = db
+        self._service_down = service_down
+
+    def live_services(self) -> dict[str, dict[str, Any]]:
+        """Compute services with a recent heartbeat."""
+        return self._db.run(leases.live_services, self._service_down)
+
+    def attempts_since(self, seconds: float) -> list[dict[str, Any]]:
+        """Attempts that are open or changed lately."""
+        return self._db.run(attempts.since, seconds)
+
+    def service_of_host(self, host: str) -> str | None:
+        """The service that last said it owns the host."""
+        return self._db.run(leases.service_of_host, host)
+
+    def host_zones(self) -> dict[str, str]:
+        """The availability zones that aggregates give to hosts."""
+        return self._db.run(aggregates.host_zones)
+
+
+class Lease:
+    """A compute service's lease on its own name, in the zone's database."""
+
+    def __init__(self, db: Database, service: str, zone: str) -> None:
+        self._db, self._service, self._zone = db, service, zone
+        self._holder = str(uuid.uuid4())
+        self._boot = 0
+
+    def acquire(self, hosts: list[str]) -> int:
+        """Become the owner; the boot number."""
+        self._boot = self._db.run(leases.register_service, self._service, self._holder, hosts, self._zone)
+        return self._boot
+
+    def renew(self, hosts: list[str]) -> bool:
+        """A heartbeat; False when somebody newer owns the service."""
+        return self._db.run(leases.renew_service, self._service, self._boot, hosts)
