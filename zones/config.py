@@ -130,6 +130,23 @@ class Timing:
 
 
 @dataclass(frozen=True)
+class Links:
+    """How this zone gets on with its neighbours. Seconds."""
+
+    poll: float = _option(10.0, "between two polls of a link that answers", 0.1)
+    connect: float = _option(3.0, "to wait for a connection to a neighbour", 0.1)
+    deadline: float = _option(20.0, "to wait for a neighbour's answer", 0.1)
+    failures_to_offline: int = _option(3, "failed polls in a row after which a link is inactive", 1)
+    breaker: float = _option(2.0, "that nothing is sent to a neighbour that could not be reached; doubles "
+                             "with each failure up to 30", 0.1)
+    feed_wait: float = _option(5.0, "that a neighbour may hold the request for its changes open", 0)
+    feed_interval: float = _option(
+        0.05, "between two looks for changes that neighbours want to hear of", 0.01)
+    senders: int = _option(8, "boots and recalls under way to one neighbour at a time", 1)
+    max_hops: int = _option(8, "zones that a boot may pass through", 1)
+
+
+@dataclass(frozen=True)
 class Compute:
     """One compute service: its name, its driver and the driver's own options."""
 
@@ -160,6 +177,7 @@ class Config:
     quota: Quota = field(default_factory=Quota)
     placement: Placement = field(default_factory=Placement)
     timing: Timing = field(default_factory=Timing)
+    links: Links = field(default_factory=Links)
     compute: Compute = field(default_factory=Compute)
 
     @property
@@ -170,7 +188,7 @@ class Config:
 
 SECTIONS: dict[str, type] = {
     "api": Api, "identity": Identity, "image": Image, "quota": Quota, "placement": Placement,
-    "timing": Timing, "compute": Compute,
+    "timing": Timing, "links": Links, "compute": Compute,
 }
 _KINDS: dict[type, Callable[..., Any]] = {int: types.Integer, float: types.Float, tuple: types.List}
 _SECRET = frozenset(("password", "admin_password", "database_url", "amqp_url"))

@@ -9,12 +9,11 @@ here or in the report. While the answer is on its way it may be deducted in both
 Not locked, as the table is not.
 """
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from zones.capabilities.host_row import NOTHING, Version
-from zones.capabilities.host_table import HostTable
 from zones.capabilities.room import Capacity
 
 REMEMBERED = 16384
@@ -61,10 +60,23 @@ class _Recent(Generic[Value]):
         return self._values.pop(key, None)
 
 
-class InFlight:
-    """The attempts in flight to the hosts of one table, whose free columns it keeps up to date."""
+class Table(Protocol):
+    """What is kept of hosts (`host_table`) or of links (`link_table`)."""
 
-    def __init__(self, table: HostTable) -> None:
+    def listen(self, heard: Callable[[str, Version, bool], None], /) -> None:
+        """Be told of each new version."""
+
+    def version_of(self, name: str, /) -> Version | None:
+        """The version that is known of one."""
+
+    def set_held(self, name: str, need: Capacity, servers: int, /) -> None:
+        """What is in flight to one."""
+
+
+class InFlight:
+    """The attempts in flight to the hosts (or links) of one table, in which it keeps what is held."""
+
+    def __init__(self, table: Table) -> None:
         self._table = table
         self._host_of: dict[str, str] = {}
         self._hosts: dict[str, _Host] = {}

@@ -45,7 +45,7 @@ class ServerRow(NamedTuple):
     task_state: str | None
     power_state: int
     host: str | None
-    link_id: str | None
+    zone_uuid: str | None
     availability_zone: str | None
     locked: bool
     locked_reason: str | None

@@ -60,6 +60,7 @@ def _json(name: str) -> sa.Column[Any]:
 zone = sa.Table(
     "zone", metadata, _key("uuid"), _str("name"), _str("epoch", 36),
     sa.Column("feed_head", sa.BigInteger, nullable=False, default=0),
+    sa.Column("feed_floor", sa.BigInteger, nullable=False, default=0),
     _json("summary"), sa.Column("summary_generation", sa.BigInteger, nullable=False, default=0),
     _time("summary_at"), _time("created_at"),
 )
@@ -75,14 +76,62 @@ service = sa.Table(
     _time("created_at"), _time("updated_at"),
 )
 
+# ------------------------------------------------------------------ neighbours
+
+link = sa.Table(
+    "link", metadata, sa.Column("id", BigId, primary_key=True, autoincrement=True),
+    sa.Column("zone_uuid", sa.String(36), unique=True), sa.Column("name", sa.String(255), unique=True),
+    _str("relation", 8, "child"), _str("api_url", 1024), _str("auth_url", 1024), _str("username"),
+    sa.Column("password", sa.Text), _str("project"), _str("domain", 64, "default"),
+    sa.Column("cacert", sa.Text), sa.Column("weight_offset", sa.Double, nullable=False, default=0.0),
+    sa.Column("weight_scale", sa.Double, nullable=False, default=1.0), _str("state", 16, "enabled"),
+    _flag("is_active"), _str("reason", 64), sa.Column("message", sa.Text), _int("failures"),
+    _time("seen_at"), _time("polled_at"), _str("epoch", 36), _str("etag", 128),
+    sa.Column("generation", sa.BigInteger, nullable=False, default=0), _json("summary"),
+    _time("summary_at"), sa.Column("feed_head", sa.BigInteger, nullable=False, default=0),
+    _str("cursor", 64), _str("max_microversion", 8), _int("version", 1), _time("created_at"),
+    _time("updated_at"),
+)
+"""Credentials are sealed. `state`: enabled, cordoned or draining, as the operator says; `is_active`,
+`reason` and `message`: as polling finds. `summary` is the last whole answer's `zones`."""
+
+peer = sa.Table(
+    "peer", metadata, _key("id", 36), sa.Column("name", sa.String(255), unique=True),
+    _str("identity", 8, "foreign"), _flag("enabled", True), _str("zone_uuid", 36), _time("created_at"),
+)
+
+peer_user = sa.Table("peer_user", metadata, _key("user_id"),
+                     sa.Column("peer_id", sa.String(36), index=True))
+
+peer_project = sa.Table(
+    "peer_project", metadata, _key("project_id"), sa.Column("peer_id", sa.String(36), index=True),
+    _str("their_id", 64), _time("created_at"),
+)
+"""A peer's project and the id that it has here, which no other peer's and no local project has."""
+
+incoming = sa.Table(
+    "incoming", metadata, _key("peer_id", 36), _key("attempt_id", 36),
+    sa.Column("server_id", sa.String(36), index=True), _str("state", 16), _str("code", 64),
+    sa.Column("message", sa.Text), _time("created_at"), _time("updated_at"),
+)
+"""Peers' attempts at this zone: accepted, refused, or cancelled, which also tombstones one never seen."""
+
+operation = sa.Table(
+    "operation", metadata, _key("id", 64), sa.Column("peer_id", sa.String(36), nullable=False),
+    _str("server_id", 36), _int("status"), _json("headers"), sa.Column("body", sa.LargeBinary),
+    sa.Column("created_at", Time, index=True),
+)
+"""Answers to changes that peers forwarded, replayed to a repeat; status 0 while under way."""
+
 # ------------------------------------------------------------------ servers
 
 server = sa.Table(
-    "server", metadata, _key("id", 36), _str("owner_peer", 36, ""), _str("project_id", 64),
+    "server", metadata, _key("id", 36), _str("owner_peer", 36, ""), _str("peer_id", 36, ""),
+    _str("project_id", 64),
     _str("user_id", 64), _str("name"), _str("hostname"), sa.Column("description", sa.Text),
     _str("flavor_id"), _json("flavor"), _json("old_flavor"), _str("image_id", 36),
     _str("vm_state", 32), _str("task_state", 32), _int("power_state"), _flag("hidden"),
-    _str("host"), _str("link_id", 36), _str("availability_zone"), _flag("locked"),
+    _str("host"), _str("zone_uuid", 36), _str("availability_zone"), _flag("locked"),
     _str("locked_by", 16), _str("locked_reason"), _str("key_name"), _json("metadata"),
     _json("tags"), _json("addresses"),
     _json("fault"), sa.Column("user_data", sa.Text), _flag("config_drive"), _str("access_ip_v4", 64),
@@ -91,15 +140,20 @@ server = sa.Table(
     _time("terminated_at"), _flag("deleted"), sa.Column("spec", sa.LargeBinary),
     _str("attempt_id", 36), _int("attempts"), _int("news_version"), _int("version", 1),
     sa.Column("feed_seq", sa.BigInteger), _int("quota_cores"), _int("quota_ram"),
-    _str("shelved_image_id", 36),
+    _str("shelved_image_id", 36), _str("origin_attempt", 36), _int("held_version"), _json("host_path"),
 )
+"""`owner_peer`, `project_id`: whose it is. `peer_id`: the peer that booted it ("" none), under its
+attempt `origin_attempt`. `zone_uuid`: the neighbour that has it, by whose documents the row is kept;
+None while it is in this zone or nowhere. `hidden`: in no list (deleted while its host is down, or
+refused to the peer that booted it). Quota is settled by a document of `held_version` or later."""
 sa.Index("server_by_owner", server.c.owner_peer, server.c.project_id, server.c.deleted,
          server.c.created_at, server.c.id)
 sa.Index("server_by_time", server.c.deleted, server.c.created_at, server.c.id)
 sa.Index("server_by_host", server.c.host)
 sa.Index("server_by_reservation", server.c.reservation_id)
 sa.Index("server_by_update", server.c.updated_at)
-sa.Index("server_by_feed", server.c.feed_seq)
+sa.Index("server_by_feed", server.c.peer_id, server.c.feed_seq)
+sa.Index("server_by_zone", server.c.zone_uuid)
 
 attempt = sa.Table(
     "attempt", metadata, _key("id", 36), sa.Column("server_id", sa.String(36), index=True),
@@ -114,7 +168,7 @@ sa.Index("attempt_by_update", attempt.c.updated_at)
 work = sa.Table(
     "work", metadata, sa.Column("id", BigId, primary_key=True, autoincrement=True),
     _str("kind", 16), sa.Column("server_id", sa.String(36), index=True), _str("attempt_id", 36),
-    _str("op", 36), _str("host"), _json("args"), _time("due_at"), _str("holder"),
+    _str("op", 36), _str("host"), _str("zone_uuid", 36), _json("args"), _time("due_at"), _str("holder"),
     _time("lease_until"), _int("tries"), _time("created_at"),
 )
 sa.Index("work_by_due", work.c.due_at)
@@ -203,8 +257,11 @@ image = sa.Table(
     sa.Column("size", sa.BigInteger), _str("checksum", 32), _str("os_hash_algo", 16),
     _str("os_hash_value", 128), _int("min_disk"), _int("min_ram"), _flag("protected"),
     _json("tags"), _json("properties"), _time("created_at"), _time("updated_at"),
-    _int("version", 1), sa.Column("feed_seq", sa.BigInteger),
+    _int("version", 1), sa.Column("feed_seq", sa.BigInteger), _str("peer_id", 36, ""),
+    _str("zone_uuid", 36),
 )
+"""`peer_id`: the peer whose user's it is. `zone_uuid`: the neighbour that has the content, None: here."""
+sa.Index("image_by_feed", image.c.peer_id, image.c.feed_seq)
 sa.Index("image_by_owner", image.c.owner, image.c.created_at)
 sa.Index("image_by_hash", image.c.os_hash_value)
 

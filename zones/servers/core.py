@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from zones.config import Placement, Quota, Timing
 from zones.db.engine import Database
 from zones.protocol import Caller, ImageValue, Message
+from zones.protocol.neighbours import Handover
 from zones.servers.intake import Intake
 
 
@@ -40,6 +41,50 @@ class Wires(Protocol):
         """Ask a compute service and wait for its answer. Raises `Unknown` after `deadline` seconds."""
 
 
+class Neighbours(Protocol):
+    """The linked zones, as servers need them. What is handed over never blocks and may be lost: it is
+    repeated from its row until `servers.forward.answered` hears of it."""
+
+    def hand(self, zone_uuid: str, handover: Handover) -> bool:
+        """Send a boot to that zone soon; False when its queue is full or it is not reached now."""
+
+    def recall(self, zone_uuid: str, server_id: str, attempts: list[str]) -> bool:
+        """Ask that zone to refuse these attempts for ever and to delete what they made."""
+
+    def push(self, zone_uuid: str, image: ImageValue, project_id: str, server_id: str) -> bool:
+        """Bring an image there for that project's boot of a server; then its work is due again."""
+
+    def is_up(self, zone_uuid: str) -> bool:
+        """Whether that zone answered lately."""
+
+    def name_of(self, zone_uuid: str) -> str:
+        """The name of the link to that zone; its UUID when there is no link."""
+
+
+class Alone:
+    """The neighbours of a zone that has none."""
+
+    def hand(self, zone_uuid: str, handover: Handover) -> bool:
+        """Nobody takes it."""
+        return False
+
+    def recall(self, zone_uuid: str, server_id: str, attempts: list[str]) -> bool:
+        """Nobody is asked."""
+        return False
+
+    def push(self, zone_uuid: str, image: ImageValue, project_id: str, server_id: str) -> bool:
+        """Nothing is brought."""
+        return False
+
+    def is_up(self, zone_uuid: str) -> bool:
+        """Nobody answers."""
+        return False
+
+    def name_of(self, zone_uuid: str) -> str:
+        """Its UUID: there is no link."""
+        return zone_uuid
+
+
 @dataclass(frozen=True)
 class Core:
     """The collaborators of `servers`: made once in `service`, handed to every function."""
@@ -60,6 +105,9 @@ class Core:
     seal: Callable[[str], str]
     unseal: Callable[[str], str]
     """Secrets at rest: what is stored is sealed."""
+    neighbours: Neighbours = field(default_factory=Alone)
+    zone_uuid: str = ""
+    """This zone's own."""
     intake: Intake = field(default_factory=Intake)
 
 

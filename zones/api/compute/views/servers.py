@@ -119,7 +119,7 @@ def _pieces(look: Look, rows: Sequence[ServerRow]) -> Iterator[bytes]:
 
 def _core(look: Look, row: ServerRow) -> dict[str, Any]:
     status = states.status(row.vm_state, row.task_state)
-    if row.link_id is not None and row.link_id in look.silent_links and look.version >= (2, 69):
+    if row.zone_uuid is not None and row.zone_uuid in look.silent_links and look.version >= (2, 69):
         status = "UNKNOWN"
     image: Any = ""
     if row.image_id:

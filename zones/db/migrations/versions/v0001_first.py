@@ -18,9 +18,15 @@ def upgrade() -> None:
     _flavor_access()
     _image()
     _image_member()
+    _incoming()
     _instance_action()
     _keypair()
     _lease()
+    _link()
+    _operation()
+    _peer()
+    _peer_project()
+    _peer_user()
     _project()
     _quota_limit()
     _quota_usage()
@@ -39,8 +45,9 @@ def downgrade() -> None:
     """Drop every table."""
     for table in (
         "zone", "work", "user", "service", "server_group", "server", "role_assignment", "role",
-        "revoked_token", "quota_usage", "quota_limit", "project", "lease", "keypair", "instance_action",
-        "image_member", "image", "flavor_access", "flavor", "attempt", "app_credential", "aggregate",
+        "revoked_token", "quota_usage", "quota_limit", "project", "peer_user", "peer_project", "peer",
+        "operation", "link", "lease", "keypair", "instance_action", "incoming", "image_member", "image",
+        "flavor_access", "flavor", "attempt", "app_credential", "aggregate",
     ):
         op.drop_table(table)
 
@@ -120,8 +127,10 @@ def _image() -> None:
         sa.Column("protected", sa.Boolean(), nullable=False), sa.Column("tags", sa.Text()),
         sa.Column("properties", sa.Text()), sa.Column("created_at", sa.Double()),
         sa.Column("updated_at", sa.Double()), sa.Column("version", sa.Integer(), nullable=False),
-        sa.Column("feed_seq", sa.BigInteger()), sa.PrimaryKeyConstraint("id"),
+        sa.Column("feed_seq", sa.BigInteger()), sa.Column("peer_id", sa.String(36), nullable=False),
+        sa.Column("zone_uuid", sa.String(36)), sa.PrimaryKeyConstraint("id"),
     )
+    op.create_index("image_by_feed", "image", ["peer_id", "feed_seq"])
     op.create_index("image_by_hash", "image", ["os_hash_value"])
     op.create_index("image_by_owner", "image", ["owner", "created_at"])
 
@@ -133,6 +142,17 @@ def _image_member() -> None:
         sa.Column("created_at", sa.Double()), sa.Column("updated_at", sa.Double()),
         sa.PrimaryKeyConstraint("image_id", "member"),
     )
+
+
+def _incoming() -> None:
+    op.create_table(
+        "incoming", sa.Column("peer_id", sa.String(36), nullable=False),
+        sa.Column("attempt_id", sa.String(36), nullable=False), sa.Column("server_id", sa.String(36)),
+        sa.Column("state", sa.String(16)), sa.Column("code", sa.String(64)), sa.Column("message", sa.Text()),
+        sa.Column("created_at", sa.Double()), sa.Column("updated_at", sa.Double()),
+        sa.PrimaryKeyConstraint("peer_id", "attempt_id"),
+    )
+    op.create_index(op.f("ix_incoming_server_id"), "incoming", ["server_id"])
 
 
 def _instance_action() -> None:
@@ -167,6 +187,67 @@ def _lease() -> None:
         sa.Column("generation", sa.Integer(), nullable=False), sa.Column("expires_at", sa.Double()),
         sa.PrimaryKeyConstraint("name"),
     )
+
+
+def _link() -> None:
+    op.create_table(
+        "link", sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("zone_uuid", sa.String(36)), sa.Column("name", sa.String(255)),
+        sa.Column("relation", sa.String(8), nullable=False), sa.Column("api_url", sa.String(1024)),
+        sa.Column("auth_url", sa.String(1024)), sa.Column("username", sa.String(255)),
+        sa.Column("password", sa.Text()), sa.Column("project", sa.String(255)),
+        sa.Column("domain", sa.String(64), nullable=False), sa.Column("cacert", sa.Text()),
+        sa.Column("weight_offset", sa.Double(), nullable=False),
+        sa.Column("weight_scale", sa.Double(), nullable=False),
+        sa.Column("state", sa.String(16), nullable=False),
+        sa.Column("is_active", sa.Boolean(), nullable=False), sa.Column("reason", sa.String(64)),
+        sa.Column("message", sa.Text()), sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("seen_at", sa.Double()), sa.Column("polled_at", sa.Double()),
+        sa.Column("epoch", sa.String(36)), sa.Column("etag", sa.String(128)),
+        sa.Column("generation", sa.BigInteger(), nullable=False), sa.Column("summary", sa.Text()),
+        sa.Column("summary_at", sa.Double()), sa.Column("feed_head", sa.BigInteger(), nullable=False),
+        sa.Column("cursor", sa.String(64)), sa.Column("max_microversion", sa.String(8)),
+        sa.Column("version", sa.Integer(), nullable=False), sa.Column("created_at", sa.Double()),
+        sa.Column("updated_at", sa.Double()), sa.PrimaryKeyConstraint("id"), sa.UniqueConstraint("name"),
+        sa.UniqueConstraint("zone_uuid"),
+    )
+
+
+def _operation() -> None:
+    op.create_table(
+        "operation", sa.Column("id", sa.String(64), nullable=False),
+        sa.Column("peer_id", sa.String(36), nullable=False), sa.Column("server_id", sa.String(36)),
+        sa.Column("status", sa.Integer(), nullable=False), sa.Column("headers", sa.Text()),
+        sa.Column("body", sa.LargeBinary()), sa.Column("created_at", sa.Double()),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(op.f("ix_operation_created_at"), "operation", ["created_at"])
+
+
+def _peer() -> None:
+    op.create_table(
+        "peer", sa.Column("id", sa.String(36), nullable=False), sa.Column("name", sa.String(255)),
+        sa.Column("identity", sa.String(8), nullable=False),
+        sa.Column("enabled", sa.Boolean(), nullable=False), sa.Column("zone_uuid", sa.String(36)),
+        sa.Column("created_at", sa.Double()), sa.PrimaryKeyConstraint("id"), sa.UniqueConstraint("name"),
+    )
+
+
+def _peer_project() -> None:
+    op.create_table(
+        "peer_project", sa.Column("project_id", sa.String(64), nullable=False),
+        sa.Column("peer_id", sa.String(36)), sa.Column("their_id", sa.String(64)),
+        sa.Column("created_at", sa.Double()), sa.PrimaryKeyConstraint("project_id"),
+    )
+    op.create_index(op.f("ix_peer_project_peer_id"), "peer_project", ["peer_id"])
+
+
+def _peer_user() -> None:
+    op.create_table(
+        "peer_user", sa.Column("user_id", sa.String(64), nullable=False),
+        sa.Column("peer_id", sa.String(36)), sa.PrimaryKeyConstraint("user_id"),
+    )
+    op.create_index(op.f("ix_peer_user_peer_id"), "peer_user", ["peer_id"])
 
 
 def _project() -> None:
@@ -222,7 +303,8 @@ def _role_assignment() -> None:
 def _server() -> None:
     op.create_table(
         "server", sa.Column("id", sa.String(36), nullable=False),
-        sa.Column("owner_peer", sa.String(36), nullable=False), sa.Column("project_id", sa.String(64)),
+        sa.Column("owner_peer", sa.String(36), nullable=False),
+        sa.Column("peer_id", sa.String(36), nullable=False), sa.Column("project_id", sa.String(64)),
         sa.Column("user_id", sa.String(64)), sa.Column("name", sa.String(255)),
         sa.Column("hostname", sa.String(255)), sa.Column("description", sa.Text()),
         sa.Column("flavor_id", sa.String(255)), sa.Column("flavor", sa.Text()),
@@ -230,7 +312,7 @@ def _server() -> None:
         sa.Column("vm_state", sa.String(32)), sa.Column("task_state", sa.String(32)),
         sa.Column("power_state", sa.Integer(), nullable=False),
         sa.Column("hidden", sa.Boolean(), nullable=False), sa.Column("host", sa.String(255)),
-        sa.Column("link_id", sa.String(36)), sa.Column("availability_zone", sa.String(255)),
+        sa.Column("zone_uuid", sa.String(36)), sa.Column("availability_zone", sa.String(255)),
         sa.Column("locked", sa.Boolean(), nullable=False), sa.Column("locked_by", sa.String(16)),
         sa.Column("locked_reason", sa.String(255)), sa.Column("key_name", sa.String(255)),
         sa.Column("metadata", sa.Text()), sa.Column("tags", sa.Text()), sa.Column("addresses", sa.Text()),
@@ -247,14 +329,16 @@ def _server() -> None:
         sa.Column("version", sa.Integer(), nullable=False), sa.Column("feed_seq", sa.BigInteger()),
         sa.Column("quota_cores", sa.Integer(), nullable=False),
         sa.Column("quota_ram", sa.Integer(), nullable=False), sa.Column("shelved_image_id", sa.String(36)),
-        sa.PrimaryKeyConstraint("id"),
+        sa.Column("origin_attempt", sa.String(36)), sa.Column("held_version", sa.Integer(), nullable=False),
+        sa.Column("host_path", sa.Text()), sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("server_by_feed", "server", ["feed_seq"])
+    op.create_index("server_by_feed", "server", ["peer_id", "feed_seq"])
     op.create_index("server_by_host", "server", ["host"])
     op.create_index("server_by_owner", "server", ["owner_peer", "project_id", "deleted", "created_at", "id"])
     op.create_index("server_by_reservation", "server", ["reservation_id"])
     op.create_index("server_by_time", "server", ["deleted", "created_at", "id"])
     op.create_index("server_by_update", "server", ["updated_at"])
+    op.create_index("server_by_zone", "server", ["zone_uuid"])
 
 
 def _server_group() -> None:
@@ -294,10 +378,10 @@ def _work() -> None:
         "work", sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("kind", sa.String(16)), sa.Column("server_id", sa.String(36)),
         sa.Column("attempt_id", sa.String(36)), sa.Column("op", sa.String(36)),
-        sa.Column("host", sa.String(255)), sa.Column("args", sa.Text()), sa.Column("due_at", sa.Double()),
-        sa.Column("holder", sa.String(255)), sa.Column("lease_until", sa.Double()),
-        sa.Column("tries", sa.Integer(), nullable=False), sa.Column("created_at", sa.Double()),
-        sa.PrimaryKeyConstraint("id"),
+        sa.Column("host", sa.String(255)), sa.Column("zone_uuid", sa.String(36)),
+        sa.Column("args", sa.Text()), sa.Column("due_at", sa.Double()), sa.Column("holder", sa.String(255)),
+        sa.Column("lease_until", sa.Double()), sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.Double()), sa.PrimaryKeyConstraint("id"),
     )
     op.create_index(op.f("ix_work_server_id"), "work", ["server_id"])
     op.create_index("work_by_due", "work", ["due_at"])
@@ -308,7 +392,8 @@ def _zone() -> None:
     op.create_table(
         "zone", sa.Column("uuid", sa.String(64), nullable=False), sa.Column("name", sa.String(255)),
         sa.Column("epoch", sa.String(36)), sa.Column("feed_head", sa.BigInteger(), nullable=False),
-        sa.Column("summary", sa.Text()), sa.Column("summary_generation", sa.BigInteger(), nullable=False),
+        sa.Column("feed_floor", sa.BigInteger(), nullable=False), sa.Column("summary", sa.Text()),
+        sa.Column("summary_generation", sa.BigInteger(), nullable=False),
         sa.Column("summary_at", sa.Double()), sa.Column("created_at", sa.Double()),
         sa.PrimaryKeyConstraint("uuid"),
     )

@@ -1,0 +1,87 @@
+"""What this process knows of each link, as placement needs it: what it offers, and what is held of it.
+
+The counterpart of `host_table` for zones instead of hosts: `inflight.InFlight` keeps `held` of either.
+A link's version is (feed, head): `head` is the `feed_head` that its summary counts, and `feed` grows
+by one when the neighbour's epoch changes. Not locked, as the host table is not.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from zones.capabilities.host_row import NOTHING, Version
+from zones.capabilities.room import Capacity
+from zones.capabilities.summary import Entry
+
+Listener = Callable[[str, Version, bool], None]
+
+
+@dataclass(frozen=True)
+class LinkState:
+    """One link. `closed` says in a code why nothing is placed there (`inactive`, `cordoned`, `draining`,
+    `silent`), "" while it is open. `entries` are what the neighbour said of itself and below, without
+    this zone; `heard_at` is when, on this process's monotonic clock."""
+
+    zone_uuid: str
+    name: str
+    relation: str = "child"
+    weight_offset: float = 0.0
+    weight_scale: float = 1.0
+    closed: str = ""
+    entries: Mapping[str, Entry] | None = None
+    heard_at: float = 0.0
+    version: Version = (0, 0)
+    held: Capacity = NOTHING
+    held_servers: int = 0
+
+
+class LinkTable:
+    """The links by zone UUID."""
+
+    def __init__(self) -> None:
+        self._links: dict[str, LinkState] = {}
+        self._held: dict[str, tuple[Capacity, int]] = {}
+        self._listeners: list[Listener] = []
+
+    def __len__(self) -> int:
+        return len(self._links)
+
+    def __contains__(self, zone_uuid: object) -> bool:
+        return zone_uuid in self._links
+
+    def listen(self, heard: Listener) -> None:
+        """Be told of each new version: zone UUID, version, and whether it is another feed's."""
+        self._listeners.append(heard)
+
+    def apply(self, state: LinkState) -> None:
+        """A link as it is now; what is held of it stays."""
+        known = self._links.get(state.zone_uuid)
+        held, servers = self._held.get(state.zone_uuid, (NOTHING, 0))
+        self._links[state.zone_uuid] = replace(state, held=held, held_servers=servers)
+        if known is None or known.version != state.version:
+            for heard in self._listeners:
+                heard(state.zone_uuid, state.version,
+                      known is not None and known.version[0] != state.version[0])
+
+    def remove(self, zone_uuid: str) -> None:
+        """The link was deleted."""
+        self._links.pop(zone_uuid, None)
+
+    def states(self) -> list[LinkState]:
+        """Every link, by name."""
+        return sorted(self._links.values(), key=lambda link: (link.name, link.zone_uuid))
+
+    def state(self, zone_uuid: str) -> LinkState | None:
+        """One link."""
+        return self._links.get(zone_uuid)
+
+    def version_of(self, zone_uuid: str) -> Version | None:
+        """The version of what is known of a link."""
+        known = self._links.get(zone_uuid)
+        return None if known is None else known.version
+
+    def set_held(self, zone_uuid: str, need: Capacity, servers: int) -> None:
+        """What is in flight to a link, as `inflight` counts it."""
+        self._held[zone_uuid] = (need, servers)
+        known = self._links.get(zone_uuid)
+        if known is not None:
+            self._links[zone_uuid] = replace(known, held=need, held_servers=servers)
