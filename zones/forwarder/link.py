@@ -1,6 +1,8 @@
 """A link as the forwarder uses it: where the neighbour is, and how to log in there."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -22,3 +24,12 @@ class Link:
     domain: str = "default"
     cacert: str = ""
     version: int = 1
+
+
+def as_link(row: Mapping[str, Any], unseal: Callable[[str], str]) -> Link:
+    """A row of the link table, ready for use; `zone_uuid` "" while that is not known."""
+    return Link(
+        id=row["id"], zone_uuid=row["zone_uuid"] or "", name=row["name"], api_url=row["api_url"],
+        auth_url=row["auth_url"] or "", username=row["username"],
+        password=unseal(row["password"]), project=row["project"] or "admin", domain=row["domain"],
+        cacert=row["cacert"] or "", version=row["version"])
