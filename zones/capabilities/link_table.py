@@ -85,3 +85,16 @@ class LinkTable:
         known = self._links.get(zone_uuid)
         if known is not None:
             self._links[zone_uuid] = replace(known, held=need, held_servers=servers)
+
+
+def availability_zones_of(link: LinkState) -> list[str]:
+    """The availability zones that a link adds to this zone: its name (anything there), and what is below:
+    `west`, `west/az1`, `west/gpu`, `west/gpu/az2`, sorted."""
+    found = {link.name}
+    for uuid, entry in (link.entries or {}).items():
+        if uuid != link.zone_uuid and not entry.path:
+            continue  # told by a zone that does not say where it is
+        path = "/".join([link.name, *entry.path])
+        found.add(path)
+        found.update(f"{path}/{zone}" for zone in entry.availability_zones)
+    return sorted(found)

@@ -18,6 +18,12 @@ from zones.errors import Invalid
 OLDEST = 90.0
 """Seconds after which an entry that its owner did not renew is dropped."""
 ZONES_KEPT = 4096
+CLASSES_KEPT = 512
+"""Classes of one zone, at most: those with the most hosts stay."""
+DEEPEST = 32
+"""Zones on the way to an entry, at most."""
+
+Name = Annotated[str, msgspec.Meta(max_length=255)]
 
 
 class Load(msgspec.Struct, frozen=True):
@@ -32,27 +38,34 @@ class Load(msgspec.Struct, frozen=True):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One zone. `age` is seconds since its owner said so; `price` is the operator's, per hour."""
+    """One zone. `age` is seconds since its owner said so; `price` is the operator's, per hour.
 
-    name: str
+    `path` leads from the zone that tells of it down to it, by the names of the links: empty for that
+    zone itself. `via` is the neighbour it was heard from, "" for an own one; it never leaves the zone.
+    """
+
+    name: Name
     age: Annotated[float, msgspec.Meta(ge=0.0)] = 0.0
-    classes: list[CapabilityClass] = []
+    classes: Annotated[list[CapabilityClass], msgspec.Meta(max_length=CLASSES_KEPT)] = []
     load: Load = Load()
-    availability_zones: list[str] = []
+    availability_zones: Annotated[list[Name], msgspec.Meta(max_length=CLASSES_KEPT)] = []
     price: float | None = None
+    via: Name = ""
+    path: Annotated[list[Name], msgspec.Meta(max_length=DEEPEST)] = []
 
 
 class Heard(msgspec.Struct, frozen=True):
-    """A neighbour's latest whole answer: who said it, what, and how many seconds ago."""
+    """A neighbour's latest whole answer: who said it, what, how many seconds ago, and the link's name."""
 
     neighbour: str
     entries: dict[str, Entry]
     elapsed: float = 0.0
+    name: str = ""
 
 
 def entry(name: str, table: HostTable, shapes: Iterable[Capacity], price: float | None = None) -> Entry:
     """This zone's own entry, as of now. `shapes` are its flavors'."""
-    kinds = classes(table, shapes)
+    kinds = _most_hosts(classes(table, shapes))
     rows = [row for _, row in table.rows()]
     return Entry(
         name=name, classes=kinds, price=price,
@@ -64,10 +77,18 @@ def entry(name: str, table: HostTable, shapes: Iterable[Capacity], price: float 
                   in_flight=sum(row.held_servers for row in rows)))
 
 
+def _most_hosts(kinds: list[CapabilityClass]) -> list[CapabilityClass]:
+    if len(kinds) <= CLASSES_KEPT:
+        return kinds
+    least = sorted((kind.hosts for kind in kinds), reverse=True)[CLASSES_KEPT - 1]
+    return sorted(kinds, key=lambda kind: kind.hosts < least)[:CLASSES_KEPT]
+
+
 def merge(own_uuid: str, own: Entry, heard: Iterable[Heard], neighbour: str | None = None,
           ) -> dict[str, Entry]:
     """Own and heard entries in one map, the younger wins; nothing is kept beyond `OLDEST`.
 
+    Each heard one is marked with the neighbour that told it, and its path begins with that link.
     For a `neighbour` (its UUID) without what came from it and without itself: split horizon.
     """
     found: dict[str, Entry] = {}
@@ -75,13 +96,23 @@ def merge(own_uuid: str, own: Entry, heard: Iterable[Heard], neighbour: str | No
         if answer.neighbour == neighbour:
             continue
         for uuid, one in answer.entries.items():
-            aged = msgspec.structs.replace(one, age=one.age + max(0.0, answer.elapsed))
-            if aged.age <= OLDEST and (uuid not in found or aged.age < found[uuid].age):
-                found[uuid] = aged
+            age = one.age + max(0.0, answer.elapsed)
+            if age <= OLDEST and len(one.path) < DEEPEST and (uuid not in found or age < found[uuid].age):
+                found[uuid] = msgspec.structs.replace(
+                    one, age=age, via=answer.neighbour, path=[answer.name or answer.neighbour, *one.path])
+    if len(found) >= ZONES_KEPT:
+        nearest = sorted(found.items(), key=lambda item: (len(item[1].path), item[0]))
+        found = dict(nearest[:ZONES_KEPT - 1])
     found[own_uuid] = own
     if neighbour is not None:
         found.pop(neighbour, None)
     return found
+
+
+def for_neighbour(entries: Mapping[str, Entry], asker: str) -> dict[str, Entry]:
+    """A merged map as the zone `asker` may hear it ("": a user): without itself and what came from it."""
+    return {uuid: msgspec.structs.replace(one, via="") if one.via else one
+            for uuid, one in entries.items() if not asker or asker not in (uuid, one.via)}
 
 
 def to_plain(entries: Mapping[str, Entry]) -> dict[str, Any]:

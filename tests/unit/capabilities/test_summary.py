@@ -11,7 +11,20 @@ from hypothesis import strategies as st
 from tests.hosts import report, table_of
 from zones.capabilities.inflight import InFlight
 from zones.capabilities.room import Capacity
-from zones.capabilities.summary import OLDEST, Entry, Heard, Load, entry, from_plain, merge, to_plain
+from zones.capabilities.summary import (
+    CLASSES_KEPT,
+    DEEPEST,
+    OLDEST,
+    ZONES_KEPT,
+    Entry,
+    Heard,
+    Load,
+    entry,
+    for_neighbour,
+    from_plain,
+    merge,
+    to_plain,
+)
 from zones.errors import Invalid
 
 OWN = Entry("me")
@@ -77,3 +90,42 @@ def test_what_is_no_summary_is_refused(wrong: Any) -> None:
 
 def test_unknown_fields_are_ignored() -> None:
     assert from_plain({"u": {"name": "z", "mood": "good", "load": {"tide": 1}}}) == {"u": Entry("z")}
+
+
+@given(answers)
+def test_what_is_told_on_is_split_and_leaves_no_trace_of_the_neighbour(heard: list[Heard]) -> None:
+    merged = merge("me", OWN, heard)
+    for uuid, one in merged.items():
+        assert uuid == "me" or one.via in {answer.neighbour for answer in heard if uuid in answer.entries}
+    told = for_neighbour(merged, "n1")
+    assert told.keys() == {uuid for uuid, one in merged.items() if uuid != "n1" and one.via != "n1"}
+    assert all(not one.via for one in told.values())
+    assert for_neighbour(merged, "").keys() == merged.keys()
+
+
+def test_a_path_grows_by_the_link_that_told_it_and_ends_before_it_is_too_long() -> None:
+    below = merge("gpu", Entry("gpu"), [])
+    west = for_neighbour(merge("west", Entry("west"), [Heard("gpu", below, name="west-gpu")]), "top")
+    top = merge("top", Entry("top"), [Heard("west", west, name="w")])
+    assert {uuid: one.path for uuid, one in top.items()} == {
+        "top": [], "west": ["w"], "gpu": ["w", "west-gpu"]}
+    deep = {"deep": Entry("deep", path=["x"] * DEEPEST), "other": Entry("other", path=["x"])}
+    assert merge("me", OWN, [Heard("n1", deep, name="n")]).keys() == {"me", "other"}
+    assert from_plain(to_plain(merge("me", OWN, [Heard("n1", deep, name="n")])))
+
+
+def test_more_zones_than_are_kept_leave_the_nearest() -> None:
+    far = {str(number): Entry("z", path=["a", "b"]) for number in range(ZONES_KEPT)}
+    near = {f"near{number}": Entry("z") for number in range(3)}
+    merged = merge("me", OWN, [Heard("n1", far), Heard("n2", near)])
+    assert len(merged) == ZONES_KEPT and {"me", *near} <= merged.keys()
+    assert from_plain(to_plain(merged)) == merged
+
+
+def test_more_classes_than_are_kept_leave_those_with_the_most_hosts() -> None:
+    table = table_of(*(report(f"h{number}", availability_zone=f"az{number}")
+                       for number in range(CLASSES_KEPT + 5)),
+                     report("more", availability_zone=f"az{CLASSES_KEPT + 4}"))
+    made = entry("z", table, [])
+    assert len(made.classes) == CLASSES_KEPT and f"az{CLASSES_KEPT + 4}" in made.availability_zones
+    assert from_plain(to_plain({"u": made})) == {"u": made}
