@@ -14,6 +14,13 @@ Row = dict[str, Any]
 _GONE = "deleted"
 _IMAGE = sa.select(image).where(image.c.id == sa.bindparam("image_id"), image.c.status != _GONE)
 _SAVING = sa.select(image.c.id).where(image.c.status == "saving")
+_MATCH = sa.select(image.c.id).where(
+    image.c.os_hash_value == sa.bindparam("os_hash_value"), image.c.size == sa.bindparam("size"),
+    image.c.status == "active", image.c.zone_uuid.is_(None),
+    sa.or_(image.c.visibility == "public", image.c.owner == sa.bindparam("project_id"))
+).order_by(image.c.created_at, image.c.id).limit(1)
+_FORGOTTEN = sa.select(image).where(image.c.status == _GONE, image.c.zone_uuid.is_not(None)).order_by(
+    image.c.updated_at).limit(sa.bindparam("limit", type_=sa.Integer))
 _MEMBER = sa.select(image_member).where(
     image_member.c.image_id == sa.bindparam("image_id"), image_member.c.member == sa.bindparam("member"))
 _MEMBERS = sa.select(image_member).where(
@@ -67,6 +74,20 @@ class ImageRows:
         """Update if the status is one of `was`; whether it was."""
         return self._db.run(_change, image_id, values, was)
 
+    def match(self, project_id: str, os_hash_value: str, size: int) -> str | None:
+        """An active image with this content that is public or that project's own, and is here."""
+        found = self._db.run(_first, _MATCH, {"project_id": project_id, "os_hash_value": os_hash_value,
+                                              "size": size})
+        return None if found is None else str(found["id"])
+
+    def forgotten(self, limit: int) -> list[Row]:
+        """Deleted images whose content a neighbour may still have."""
+        return self._db.run(_all, _FORGOTTEN, {"limit": limit})
+
+    def forget(self, image_id: str) -> None:
+        """That neighbour has deleted it."""
+        self._db.run(_forget, image_id)
+
     def saving(self) -> list[str]:
         """The ids of the images that are being uploaded, or were when a process died."""
         return self._db.run(_saving)
@@ -99,6 +120,15 @@ class ImageRows:
 def _first(conn: Connection, statement: sa.Select[Any], values: Row) -> Row | None:
     row = conn.execute(statement, values).mappings().first()
     return None if row is None else dict(row)
+
+
+def _all(conn: Connection, statement: sa.Select[Any], values: Row) -> list[Row]:
+    return [dict(row) for row in conn.execute(statement, values).mappings()]
+
+
+def _forget(conn: Connection, image_id: str) -> None:
+    conn.execute(sa.update(image).where(image.c.id == image_id, image.c.status == _GONE)
+                 .values(zone_uuid=None))
 
 
 def _members(conn: Connection, image_id: str) -> list[Row]:

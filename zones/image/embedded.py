@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from time import time
 from typing import Any
 
-from zones.errors import Conflict, Forbidden, NotFound
+from zones.errors import Conflict, Forbidden, NotFound, Unavailable
 from zones.image.files import Files
 from zones.image.store import ACTIVE, DEACTIVATED, DELETED, QUEUED, SAVING, ImageStore, Row
 from zones.protocol import Caller, ImageValue
@@ -22,16 +22,18 @@ def new_row(image_id: str, owner: str, now: float, values: Row) -> Row:
             "disk_format": None, "container_format": None, "size": None, "checksum": None,
             "os_hash_algo": None, "os_hash_value": None, "min_disk": 0, "min_ram": 0,
             "protected": False, "tags": [], "properties": {}, "created_at": now, "updated_at": now,
-            "version": 1, "feed_seq": None, **values}
+            "version": 1, "feed_seq": None, "peer_id": "", "zone_uuid": None, **values}
 
 
 class EmbeddedImages:
     """Images of this zone. Implements `zones.servers.core.Images`, and what the Image API does."""
 
-    def __init__(self, store: ImageStore, files: Files, clock: Callable[[], float] = time) -> None:
+    def __init__(self, store: ImageStore, files: Files, clock: Callable[[], float] = time,
+                 elsewhere: Callable[[Row], Iterator[bytes]] | None = None) -> None:
         self.store = store
         self._files = files
         self._clock = clock
+        self._elsewhere = elsewhere
 
     # ---------------------------------------------------------------- for boots and snapshots
 
@@ -60,6 +62,14 @@ class EmbeddedImages:
     def discard(self, image_id: str) -> None:
         """Delete an image that will never get its content. Quiet when there is none."""
         self._delete(image_id)
+
+    def match(self, project_id: str, os_hash_value: str, size: int) -> str | None:
+        """The id of an active image with this content, public or that project's own; None: not here."""
+        return self.store.match(project_id, os_hash_value, size)
+
+    def row(self, image_id: str) -> Row:
+        """An image, whoever may see it. Raises `NotFound`."""
+        return self._row(image_id)
 
     # ---------------------------------------------------------------- for the API
 
@@ -112,14 +122,23 @@ class EmbeddedImages:
         if self.store.change(image_id, {"status": QUEUED}, (SAVING,)) or self.store.get(image_id) is None:
             self._files.remove(image_id)
 
-    def content(self, row: Row) -> Iterator[bytes] | None:
-        """The content in pieces; None while there is none. Raises `Forbidden` when deactivated."""
+    def content(self, row: Row, start: int = 0) -> Iterator[bytes] | None:
+        """The content in pieces from byte `start` on; None while there is none.
+
+        Raises `Forbidden` when deactivated; `Unavailable`, `Unknown` when it is in a zone that does
+        not answer.
+        """
         if row["status"] in (QUEUED, SAVING):
             return None
         if row["status"] != ACTIVE:
             raise Forbidden("The requested image has been deactivated. Image data download is forbidden.",
                             code="image_deactivated")
-        return self._files.read(row["id"])
+        if row["zone_uuid"] is None:
+            return self._files.read(row["id"], start)
+        if self._elsewhere is None:
+            raise Unavailable(f"Image {row['id']} is in a zone that is not linked.", code="no_link",
+                              retry_after=60)
+        return skipped(self._elsewhere(row), start)
 
     def delete(self, row: Row) -> None:
         """Delete an image and its content. Raises `Forbidden` when it is protected."""
@@ -161,6 +180,14 @@ class EmbeddedImages:
         gone = self.store.change(image_id, {"status": DELETED, "updated_at": self._clock()}, LIVE)
         self._files.remove(image_id)
         return gone
+
+
+def skipped(pieces: Iterator[bytes], start: int) -> Iterator[bytes]:
+    """The pieces of a stream from byte `start` on, for a source that can't begin there."""
+    for piece in pieces:
+        if start < len(piece):
+            yield piece[start:]
+        start = max(0, start - len(piece))
 
 
 def is_uuid(text: str) -> bool:

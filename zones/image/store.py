@@ -19,6 +19,9 @@ class ImageStore(Protocol):
     def change(self, image_id: str, values: Row, was: tuple[str, ...]) -> bool:
         """Update if the status is one of `was`; whether it was."""
 
+    def match(self, project_id: str, os_hash_value: str, size: int) -> str | None:
+        """An active image with this content that is public or that project's own, and is here."""
+
     def saving(self) -> list[str]:
         """The ids of the images that are being uploaded, or were when a process died."""
 

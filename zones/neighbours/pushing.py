@@ -1,0 +1,75 @@
+"""Bring an image to a neighbour that has not got its content: offered by hash, resumed where it broke off."""
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+from zones.errors import Conflict, Unavailable
+from zones.protocol import ImageValue
+from zones.protocol.neighbours import Offer, Offered
+
+LOG = logging.getLogger(__name__)
+TRIES = 3
+"""Ranges that are sent before the rest is left to the next push: each goes on where the last one ended."""
+
+
+class Neighbour(Protocol):
+    """The calls to one neighbour that a push needs."""
+
+    def offer(self, offer: Offer, /) -> Offered:
+        """Whether the content is there, or from which byte on it is wanted."""
+
+    def upload(self, image_id: str, offset: int, total: int, pieces: Iterator[bytes], /) -> Offered:
+        """Send the content from a byte on."""
+
+
+class Images(Protocol):
+    """The images of this zone."""
+
+    def row(self, image_id: str, /) -> dict[str, Any]:
+        """One image. Raises `NotFound`."""
+
+    def content(self, row: dict[str, Any], start: int = 0, /) -> Iterator[bytes] | None:
+        """Its content from a byte on; None while there is none."""
+
+
+class Pusher:
+    """Pushes to any neighbour. `pushed(zone_uuid, server_id)` is told when a boot may be repeated."""
+
+    def __init__(self, to: Callable[[str], Neighbour], images: Images,
+                 pushed: Callable[[str, str], object]) -> None:
+        self._to = to
+        self._images = images
+        self._pushed = pushed
+
+    def __call__(self, zone_uuid: str, image: ImageValue, project_id: str, server_id: str) -> None:
+        """Bring the image there for the boot of a server. Raises as `bring`."""
+        self.bring(zone_uuid, image, project_id)
+        self._pushed(zone_uuid, server_id)
+
+    def bring(self, zone_uuid: str, image: ImageValue, project_id: str) -> None:
+        """The image is there when this returns.
+
+        Raises `Conflict` when it has no content to push; `Unavailable`, `Unknown` when the neighbour
+        was not reached or did not take all of it: what it has it keeps.
+        """
+        if image.os_hash_value is None or image.size is None:
+            raise Conflict(f"Image {image.id} has no hash, so no other zone can know it.",
+                           code="image_has_no_hash")
+        neighbour, local = self._to(zone_uuid), image.local_id or image.id
+        row = self._images.row(local)
+        offered = neighbour.offer(Offer(
+            image.os_hash_value, image.size, project_id, image.name, row["disk_format"] or "raw",
+            row["container_format"] or "bare", image.min_ram, image.min_disk, image.properties))
+        for _ in range(TRIES):
+            if offered.state == "active":
+                return
+            LOG.info("image %s (%d bytes) goes to zone %s from byte %d on", image.id, image.size,
+                     zone_uuid, offered.offset)
+            pieces = self._images.content(row, offered.offset)
+            if pieces is None:
+                raise Conflict(f"Image {image.id} has no content yet.", code="image_not_active")
+            offered = neighbour.upload(offered.id, offered.offset, image.size, pieces)
+        if offered.state != "active":
+            raise Unavailable(f"Image {image.id} is not yet whole in the other zone.",
+                              code="image_not_there", retry_after=5)
