@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry
@@ -58,6 +59,7 @@ def make_zone(folder: Path, db: Database | None = None, *, compute: Any = None,
     admin = identity.directory.rows("project", {"name": "admin"})[0]
     embedded.bootstrap(images, admin["id"])
     wrong = {"database": ""}
-    app = make_app(compute, IdentityParts(identity), ImageParts(images, rows), backend=identity.tokens,
-                   policy=Policy(), checks=lambda: wrong, metrics=CollectorRegistry())
+    app = make_app(compute or SimpleNamespace(db=db), IdentityParts(identity), ImageParts(images, rows),
+                   backend=identity.tokens, policy=Policy(), checks=lambda: wrong,
+                   metrics=CollectorRegistry())
     return Zone(app, db, identity, images, rows, wrong)

@@ -20,6 +20,7 @@ from zones.api.identity.routes import ROUTES as IDENTITY
 from zones.api.image.parts import Parts as ImageParts
 from zones.api.image.routes import DIALECT as IMAGE_DIALECT
 from zones.api.image.routes import ROUTES as IMAGE
+from zones.api.peers import PeerGate
 from zones.api.policy import Policy
 from zones.api.wsgi import Service
 from zones.errors import Invalid
@@ -46,7 +47,7 @@ def make_app(compute: ComputeParts, identity: IdentityParts, image: ImageParts, 
     `identity_url` names an identity that is elsewhere, in the challenge of a 401.
     """
     who = Authenticator(backend, identity_url)
-    compute_app = Service(COMPUTE, compute, COMPUTE_DIALECT, who, policy.may)
+    compute_app = Service(COMPUTE, compute, COMPUTE_DIALECT, PeerGate(who, compute.db), policy.may)
     identity_app = Service(IDENTITY, identity, IDENTITY_DIALECT, who, policy.may)
     image_app = Service(IMAGE, image, IMAGE_DIALECT, who, policy.may)
     process_app = Service(root.ROUTES, root.Parts(checks, metrics), root.DIALECT, who, policy.may)

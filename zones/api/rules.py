@@ -109,11 +109,41 @@ COMPUTE: Mapping[str, str] = {
     **_rules("os_compute_api:os-floating-ips:", MEMBER, "add remove create delete"),
     "os_compute_api:os-floating-ip-pools": ANYONE,
     # zones
-    **_rules("os_compute_api:os-zones:", READER, "info dry-run explain"),
-    **_rules("os_compute_api:os-zones:", ADMIN,
-             "index detail show create update delete peers settle dry-run:detail explain:detail"),
-    **_rules("os_compute_api:os-zones:", PEER, "boot changes select images proxy"),
+    "os_compute_api:os-zones:info": f"{READER} or {PEER}",
+    "os_compute_api:os-zones:boot": f"{MEMBER} or {PEER}",
+    **_rules("os_compute_api:os-zones:", READER, "dry-run explain"),
+    **_rules("os_compute_api:os-zones:", ADMIN, """
+        index detail show create update delete cordon tree peers settle dry-run:detail explain:detail"""),
+    **_rules("os_compute_api:os-zones:", PEER, "recall changes select images"),
 }
+
+PEER_ZONES = frozenset(f"os_compute_api:os-zones:{name}" for name in (
+    "info", "boot", "recall", "changes", "select", "images"))
+"""What a peer may do with zones, if its roles allow it."""
+PEER_SERVERS = frozenset(_rules("os_compute_api:", PEER, """
+    servers:show servers:update servers:delete servers:start servers:stop servers:reboot
+    servers:resize servers:confirm_resize servers:revert_resize servers:rebuild servers:create_image
+    servers:trigger_crash_dump servers:show:flavor-extra-specs servers:migrations:index
+    os-pause-server:pause os-pause-server:unpause os-suspend-server:suspend os-suspend-server:resume
+    os-rescue os-unrescue os-lock-server:lock os-lock-server:unlock os-admin-password
+    os-shelve:shelve os-shelve:shelve_offload os-shelve:unshelve os-create-backup
+    os-console-output os-remote-consoles os-server-diagnostics
+    os-deferred-delete:force os-deferred-delete:restore
+    os-migrate-server:migrate os-migrate-server:migrate_live os-evacuate
+    os-admin-actions:reset_state os-admin-actions:reset_network os-admin-actions:inject_network_info
+    os-multinic:add os-multinic:remove os-floating-ips:add os-floating-ips:remove
+    os-security-groups:list os-security-groups:add os-security-groups:remove
+    server-metadata:index server-metadata:show server-metadata:create server-metadata:update
+    server-metadata:update_all server-metadata:delete
+    os-server-tags:index os-server-tags:show os-server-tags:update os-server-tags:update_all
+    os-server-tags:delete os-server-tags:delete_all
+    ips:index ips:show os-instance-actions:list os-instance-actions:show
+    os-attach-interfaces:list os-attach-interfaces:show os-attach-interfaces:create
+    os-attach-interfaces:delete os-volumes-attachments:index os-volumes-attachments:show
+    os-volumes-attachments:create os-volumes-attachments:update os-volumes-attachments:delete
+    os-server-password:show os-server-password:clear"""))
+"""What a peer may do with a server that it booted: everything below /servers/{id}, whatever roles its
+user has, for policy was asked where that user entered. Nothing that shows this zone's hosts."""
 
 IDENTITY: Mapping[str, str] = {
     # `own_…` guards routes that anyone may call for itself; the handler asks the other rule for the rest

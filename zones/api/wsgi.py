@@ -144,7 +144,7 @@ class Service:
             if not self._may(route.rule, caller):
                 raise errors.Forbidden(f"Policy doesn't allow {route.rule} to be performed.",
                                        code="policy")
-        who = msgspec.structs.replace(caller, request_id=request_id)
+        who = msgspec.structs.replace(caller, request_id=caller.request_id or request_id)
         return route.handler(Call(request, params, who, version, self._parts,
                                   lambda rule: self._may(rule, who)))
 

@@ -45,7 +45,8 @@ def test_the_tables_do_not_name_a_rule_twice() -> None:
 @pytest.mark.parametrize(("roles", "allowed"), [
     ((), {"os_compute_api:flavors"}),
     (("reader",), {"os_compute_api:flavors", f"{SERVERS}index"}),
-    (("member",), {"os_compute_api:flavors", f"{SERVERS}index", f"{SERVERS}create"}),
+    (("member",), {"os_compute_api:flavors", f"{SERVERS}index", f"{SERVERS}create",
+                   "os_compute_api:os-zones:boot"}),
     (("admin",), {"os_compute_api:flavors", f"{SERVERS}index", f"{SERVERS}create",
                   "os_compute_api:os-services:list", "os_compute_api:os-zones:boot"}),
     (("zone_peer",), {"os_compute_api:flavors", "os_compute_api:os-zones:boot"}),
