@@ -94,6 +94,8 @@ class Dialect:
     fault: Callable[[errors.ZonesError, int], Any]
     id_headers: tuple[str, ...] = ("X-Openstack-Request-Id",)
     """The headers of every answer that carry the request's id."""
+    code_header: str = ""
+    """The header of an error's answer that carries its code; "" for a service that has none."""
 
 
 class Service:
@@ -150,9 +152,11 @@ class Service:
 
     def _fault(self, error: errors.ZonesError) -> Reply:
         status = status_of(error)
-        headers = {}
+        headers = {self._dialect.code_header: error.code} if self._dialect.code_header else {}
         if isinstance(error, errors.Unavailable):
             headers["Retry-After"] = str(error.retry_after)
+        elif "retry_after" in error.details:
+            headers["Retry-After"] = str(error.details["retry_after"])
         if status == 401:
             headers["WWW-Authenticate"] = error.details.get("challenge", "Keystone")
         if status == 405:

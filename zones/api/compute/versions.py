@@ -63,7 +63,8 @@ def _text(version: Version) -> str:
     return f"{version[0]}.{version[1]}"
 
 
-DIALECT = Dialect(version_of, headers_of, faults.nova, ("X-Openstack-Request-Id", "X-Compute-Request-Id"))
+DIALECT = Dialect(version_of, headers_of, faults.nova, ("X-Openstack-Request-Id", "X-Compute-Request-Id"),
+                  "X-Zone-Error")
 """How the Compute API speaks: what `zones.service` gives to `wsgi.Service`."""
 
 
