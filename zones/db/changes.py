@@ -17,6 +17,7 @@ _READ = sa.select(server).where(server.c.id.in_(sa.bindparam("ids", expanding=Tr
                                 server.c.deleted.is_(False))
 _CHANGE = (sa.update(server).where(server.c.id == sa.bindparam("b_id"))
            .values(version=server.c.version + 1, feed_seq=None))
+_WHERE = sa.func.coalesce(server.c.host, server.c.zone_uuid)
 
 
 def insert_servers(conn: Connection, rows: list[dict[str, Any]]) -> None:
@@ -69,20 +70,23 @@ def free_anchor(conn: Connection, group_id: str) -> None:
 
 
 def group_hosts(conn: Connection, group_id: str) -> list[str]:
-    """The hosts of a group's living members, with repetition; an affinity group's anchor counts as one."""
-    rows = conn.execute(sa.select(server.c.host).where(
-        server.c.group_id == group_id, server.c.deleted.is_(False), server.c.host.is_not(None)))
-    hosts = [str(row.host) for row in rows]
+    """The hosts of a group's living members, with repetition; an affinity group's anchor counts as one.
+
+    A neighbour that has a member counts as a host: its zone's UUID.
+    """
+    rows = conn.execute(sa.select(_WHERE.label("place")).where(
+        server.c.group_id == group_id, server.c.deleted.is_(False), _WHERE.is_not(None)))
+    hosts = [str(row.place) for row in rows]
     anchor = conn.execute(sa.select(server_group.c.anchor)
                           .where(server_group.c.id == group_id)).scalar_one_or_none()
     return hosts + ([anchor] if anchor and anchor not in hosts else [])
 
 
 def hosts_of(conn: Connection, ids: Sequence[str]) -> dict[str, str]:
-    """Where these servers run, of those that run anywhere."""
-    rows = conn.execute(sa.select(server.c.id, server.c.host).where(
-        server.c.id.in_(list(ids)), server.c.host.is_not(None)))
-    return {row.id: row.host for row in rows}
+    """Where these servers run, host or zone UUID, of those that run anywhere."""
+    rows = conn.execute(sa.select(server.c.id, _WHERE.label("place")).where(
+        server.c.id.in_(list(ids)), _WHERE.is_not(None)))
+    return {row.id: row.place for row in rows}
 
 
 def prune(conn: Connection, before: float) -> int:

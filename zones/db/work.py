@@ -1,7 +1,8 @@
 """Work that must be done, as durable rows: the bus only wakes those who look for it here.
 
 kinds: `boot` (place a server, and repeat its open attempt), `act` (repeat an action until it is
-done), `remove` (cancel attempts at one host until that is confirmed).
+done), `remove` (cancel attempts at one host or neighbour until that is confirmed), `push` (bring an
+image to the neighbour that wants it for a boot).
 """
 
 from collections.abc import Sequence
@@ -10,9 +11,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from zones import states
 from zones.db.engine import now
 from zones.db.later import Writer
-from zones.db.tables import work
+from zones.db.tables import attempt, work
 
 _INSERT = sa.insert(work)
 _DELETE = sa.delete(work)
@@ -34,6 +36,12 @@ _PUT_OFF = (sa.update(work)
 _HURRY = (sa.update(work)
           .where(work.c.server_id == sa.bindparam("b_server"), work.c.kind == sa.bindparam("b_kind"))
           .values(due_at=sa.bindparam("b_due"), holder=None, lease_until=0.0))
+_AT_ZONE = sa.select(attempt.c.server_id).where(
+    attempt.c.kind == "link", attempt.c.target == sa.bindparam("b_zone"),
+    attempt.c.state.in_((states.OPEN, states.ACCEPTED)))
+_NOW = sa.update(work).values(due_at=sa.bindparam("b_due"), holder=None, lease_until=0.0)
+_HURRY_ZONE = _NOW.where(work.c.zone_uuid == sa.bindparam("b_zone"), work.c.kind == sa.bindparam("b_kind"))
+_HURRY_BOOTS = _NOW.where(work.c.kind == "boot", work.c.server_id.in_(_AT_ZONE))
 _SPAN = sa.select(sa.select(sa.func.max(work.c.id)).scalar_subquery()
                   - sa.select(sa.func.min(work.c.id)).scalar_subquery())
 _COUNT = sa.select(sa.func.count()).select_from(
@@ -44,7 +52,8 @@ def add(conn: Connection, rows: list[dict[str, Any]]) -> None:
     """Add work; each row has kind, server_id, due_at, created_at and what its kind needs."""
     if rows:
         conn.execute(_INSERT, [{"holder": None, "lease_until": 0.0, "tries": 0, "attempt_id": None,
-                                "op": None, "host": None, "args": None, **row} for row in rows])
+                                "op": None, "host": None, "zone_uuid": None, "args": None, **row}
+                               for row in rows])
 
 
 def take(conn: Connection, holder: str, limit: int, lease: float) -> list[dict[str, Any]]:
@@ -70,6 +79,13 @@ def put_off(conn: Connection, holder: str, due: dict[int, float]) -> None:
 def hurry(conn: Writer, server_ids: Sequence[str], kind: str, at: float) -> None:
     """Make work of that kind for these servers due at that time, whoever holds it."""
     conn.execute(_HURRY, [{"b_server": server, "b_kind": kind, "b_due": at} for server in server_ids])
+
+
+def hurry_zone(conn: Connection, zone_uuid: str, at: float) -> None:
+    """Make all work for a neighbour due now: first what it is to remove, then images and boots."""
+    conn.execute(_HURRY_ZONE, {"b_zone": zone_uuid, "b_kind": "remove", "b_due": at - 1.0})
+    conn.execute(_HURRY_ZONE, {"b_zone": zone_uuid, "b_kind": "push", "b_due": at})
+    conn.execute(_HURRY_BOOTS, {"b_zone": zone_uuid, "b_due": at})
 
 
 def drop(conn: Writer, server_id: str, kinds: Sequence[str]) -> None:

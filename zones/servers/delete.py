@@ -16,8 +16,8 @@ LOG = logging.getLogger(__name__)
 def delete(core: Core, caller: Caller, server_id: str) -> None:
     """The server is gone, or going, when this returns. Raises `NotFound`; `Conflict` when locked.
 
-    Where its host is down it vanishes from lists at once (Nova's local delete), while its quota is
-    held until the host has confirmed.
+    Where its host or zone is down it vanishes from lists at once (Nova's local delete), while its
+    quota is held until that has confirmed.
     """
     going, shelved, snapshots = core.db.run(_delete, core, caller, server_id)
     if going:
@@ -40,29 +40,45 @@ def _is_whole(core: Core, caller: Caller, image_id: str) -> bool:
 
 def _delete(conn: Connection, core: Core, caller: Caller,
             server_id: str) -> tuple[bool, list[str], list[str]]:
-    """Whether hosts are to be told, the images of its shelving, and of snapshots under way."""
     row = mine(conn, caller, server_id)
     if row["locked"] and not caller.is_admin:
         raise Conflict(f"Instance {server_id} is locked", code="locked")
     if row["task_state"] == "deleting":
         return False, [], []
-    at = now(conn)
+    return begin(conn, core, caller, row, now(conn))
+
+
+def begin(conn: Connection, core: Core, caller: Caller, row: Row,
+          at: float) -> tuple[bool, list[str], list[str]]:
+    """Begin to delete a locked server that is not being deleted yet, whoever may ask for that.
+
+    Whether hosts or neighbours are to be told, the images of its shelving, and of snapshots under way.
+    """
+    server_id = row["id"]
     action_log.begin(conn, [{
         "server_id": server_id, "action": "delete", "request_id": caller.request_id,
         "user_id": caller.user_id, "project_id": caller.project_id, "start_time": at}])
     making = [item["args"] for item in work.of_server(conn, server_id) if item["kind"] == "act"]
-    work.drop(conn, server_id, ["boot", "act"])
+    work.drop(conn, server_id, ["boot", "act", "push"])
     cancel_attempts(conn, server_id, at)
-    hosts = {item["host"] for item in work.of_server(conn, server_id)}
-    if not hosts:
+    removals = work.of_server(conn, server_id)
+    if not removals:
         finish(conn, row, at)
     else:
-        changes.change(conn, server_id, at, task_state="deleting",
-                       hidden=not all(core.is_up(host) for host in hosts))
+        values = {"task_state": "deleting",
+                  "hidden": row["hidden"] or not all(_is_up(core, item) for item in removals)}
+        changes.change(conn, server_id, at, **values)
+        row.update(values)
     shelved = [row["shelved_image_id"]] if row["shelved_image_id"] else []
     shelved += [one["args"]["image_id"] for one in making if one["action"] == "shelve"]
-    return bool(hosts), shelved, [one["args"]["image_id"] for one in making
-                                  if one["action"] == "create_image"]
+    return bool(removals), shelved, [one["args"]["image_id"] for one in making
+                                     if one["action"] == "create_image"]
+
+
+def _is_up(core: Core, removal: Row) -> bool:
+    if removal["zone_uuid"] is not None:
+        return core.neighbours.is_up(removal["zone_uuid"])
+    return core.is_up(removal["host"])
 
 
 def mine(conn: Connection, caller: Caller, server_id: str) -> Row:
@@ -74,16 +90,22 @@ def mine(conn: Connection, caller: Caller, server_id: str) -> Row:
     return row
 
 
-def cancel_attempts(conn: Connection, server_id: str, at: float) -> list[str]:
-    """Tombstone what is not over yet and add the work that tells the hosts; those hosts."""
-    by_host: dict[str, list[str]] = {}
+def cancel_attempts(conn: Connection, server_id: str, at: float) -> list[tuple[str, str]]:
+    """Tombstone what is not over yet and add the work that tells where it is: those (kind, target)."""
+    by_target: dict[tuple[str, str], list[str]] = {}
     for attempt in attempts.of_servers(conn, [server_id]).get(server_id, []):
         if attempt["state"] in states.LIVE_ATTEMPTS:
             attempts.change(conn, attempt["id"], at, state=states.CANCELLED, answered_at=None)
-            by_host.setdefault(attempt["target"], []).append(attempt["id"])
-    work.add(conn, [{"kind": "remove", "server_id": server_id, "host": host, "due_at": at,
-                     "created_at": at, "args": {"attempts": ids}} for host, ids in by_host.items()])
-    return list(by_host)
+            by_target.setdefault((attempt["kind"], attempt["target"]), []).append(attempt["id"])
+    work.add(conn, [removal(server_id, kind, target, ids, at) for (kind, target), ids in by_target.items()])
+    return list(by_target)
+
+
+def removal(server_id: str, kind: str, target: str, attempt_ids: list[str], at: float) -> Row:
+    """The work of telling a host or a neighbour that these attempts are cancelled."""
+    where = {"zone_uuid": target} if kind == "link" else {"host": target}
+    return {"kind": "remove", "server_id": server_id, "due_at": at, "created_at": at,
+            "args": {"attempts": attempt_ids}, **where}
 
 
 def finish(conn: Connection, row: Row, at: float) -> None:
@@ -91,7 +113,7 @@ def finish(conn: Connection, row: Row, at: float) -> None:
 
     `row` is brought up to date, so that a repeated confirmation in the same batch gives nothing back.
     """
-    work.drop(conn, row["id"], ["boot", "act", "remove"])
+    work.drop(conn, row["id"], ["boot", "act", "remove", "push"])
     values = {"deleted": True, "hidden": False, "vm_state": states.DELETED, "task_state": None,
               "power_state": states.NOSTATE, "terminated_at": at, "locked": False}
     changes.change(conn, row["id"], at, **values)
@@ -105,8 +127,9 @@ def finish(conn: Connection, row: Row, at: float) -> None:
 
 
 def confirm(conn: Connection, row: Row | None, attempt: dict[str, Any], at: float) -> None:
-    """A host says that nothing of this cancelled attempt exists: act on what waited for that."""
+    """Its host, or neighbour, says that nothing of this cancelled attempt exists: act on what waited."""
     attempts.change(conn, attempt["id"], at, answered_at=at)
+    attempt["answered_at"] = at
     left = 0
     for item in work.of_server(conn, attempt["server_id"]):
         if item["kind"] != "remove":
