@@ -22,7 +22,7 @@ from zones.scheduler.choose import Choice
 from zones.scheduler.explain import Explanation, explain, render
 from zones.scheduler.request import PlacementRequest
 from zones.servers.core import Core, Row
-from zones.servers.news import fault
+from zones.servers.steps import fault
 
 LOG = logging.getLogger(__name__)
 BATCH = 64
