@@ -76,8 +76,11 @@ def _main(argv: Sequence[str], program: str, roles: tuple[str, ...] | None) -> i
 
 
 def _check(config: Config) -> None:
-    """Raises `Invalid` for roles that can't work with this database or broker."""
-    alone = set(config.roles) == set(ROLES) and config.api.workers == 1
+    """Raises `Invalid` for roles that can't work with this database or broker.
+
+    A zone without the role compute may be one process, too: it has no hosts, only neighbours.
+    """
+    alone = set(config.roles) >= set(ROLES) - {"compute"} and config.api.workers == 1
     if not alone and config.amqp_url.startswith("memory:"):
         raise Invalid("several processes need a broker: set amqp_url (memory:// serves one process)")
     if not alone and config.database.startswith("sqlite"):

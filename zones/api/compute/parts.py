@@ -8,6 +8,7 @@ from zones.capabilities.link_table import LinkState
 from zones.config import Config
 from zones.db.engine import Database
 from zones.errors import Unavailable
+from zones.image.arriving import Arriving
 from zones.protocol import HostReport, ImageValue
 from zones.protocol.neighbours import Origin, ServerDoc
 from zones.servers.core import Core
@@ -86,6 +87,8 @@ class Parts:
     heard: Callable[[str, ServerDoc], None] = _nothing_heard
     """`heard(zone_uuid, doc)`: a document that was fetched out of turn."""
     moved: Moved | None = None
+    arriving: Arriving | None = None
+    """The images that neighbours push here; None where this zone's images are kept elsewhere."""
     seal: Callable[[str], str] = _in_clear
     unseal: Callable[[str], str] = _in_clear
     """Secrets at rest, such as the password of a link."""
