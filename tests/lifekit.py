@@ -115,8 +115,11 @@ class Images:
         return image_value(image_id)
 
     def reserve(self, caller: Caller, image_id: str, name: str, properties: dict[str, str],
-                base: ImageValue | None) -> None:
+                base: ImageValue | None, zone_uuid: str | None = None) -> None:
         self.held.setdefault(image_id, None)
+
+    def match(self, project_id: str, os_hash_value: str, size: int) -> str | None:
+        return None
 
     def upload(self, image_id: str, chunks: Iterator[bytes]) -> ImageValue:
         if image_id not in self.held:

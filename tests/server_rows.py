@@ -67,6 +67,8 @@ class FarEnds:
 
     asked: list[Message] = field(default_factory=list)
     answers: dict[str, Any] = field(default_factory=dict)
+    reserved: dict[str, str | None] = field(default_factory=dict)
+    matching: dict[tuple[str, int], str] = field(default_factory=dict)
 
     def value(self, caller: Caller, image_id: str) -> ImageValue:
         """The one image."""
@@ -75,15 +77,21 @@ class FarEnds:
         return IMAGE
 
     def reserve(self, caller: Caller, image_id: str, name: str, properties: dict[str, str],
-                base: ImageValue | None) -> None:
-        """Nothing to remember."""
+                base: ImageValue | None, zone_uuid: str | None = None) -> None:
+        """It is remembered."""
+        self.reserved[image_id] = zone_uuid
+
+    def match(self, project_id: str, os_hash_value: str, size: int) -> str | None:
+        """What the test says that there is."""
+        return self.matching.get((os_hash_value, size))
 
     def upload(self, image_id: str, chunks: Iterator[bytes]) -> ImageValue:
         """The one image."""
         return IMAGE
 
     def discard(self, image_id: str) -> None:
-        """Nothing to forget."""
+        """It is forgotten."""
+        self.reserved.pop(image_id, None)
 
     def send(self, service: str, message: Message) -> bool:
         """Sent."""

@@ -22,15 +22,17 @@ from zones.errors import Invalid
 
 
 class Scope(NamedTuple):
-    """Whose servers: of one owner's project, of all its projects, or (both None) of everybody."""
+    """Whose servers: of one owner's project, of all its projects, or (both None) of everybody; with
+    `peer` only those that it booted."""
 
     owner_peer: str | None
     project_id: str | None
+    peer: str = ""
 
 
 class ServerRow(NamedTuple):
-    """A server as it is read. `metadata`, `tags`, `addresses`, `flavor`, `fault` and
-    `security_groups` are JSON text or None; times are seconds since the epoch."""
+    """A server as it is read. `metadata`, `tags`, `addresses`, `flavor`, `fault`,
+    `host_path` and `security_groups` are JSON text or None; times are seconds since the epoch."""
 
     id: str
     owner_peer: str
@@ -67,6 +69,8 @@ class ServerRow(NamedTuple):
     launched_at: float | None
     terminated_at: float | None
     deleted: bool
+    peer_id: str
+    host_path: str | None
     security_groups: str | None
 
 
@@ -114,7 +118,7 @@ def _column(name: str, dialect: str) -> sa.ColumnElement[Any]:
         return sa.cast(sa.func.jsonb_extract_path(spec, name), sa.Text).label(name)
     column = server.c[name]
     return sa.type_coerce(column, _TEXT).label(name) if name in (
-        "metadata", "tags", "addresses", "flavor", "fault") else column
+        "metadata", "tags", "addresses", "flavor", "fault", "host_path") else column
 
 
 _COLUMNS = {dialect: [_column(name, dialect) for name in ServerRow._fields]
@@ -130,7 +134,7 @@ def get(conn: Connection, scope: Scope, server_id: str, *, deleted: bool = False
     if row is None:
         return None
     found = ServerRow._make(row)
-    visible = (scope.owner_peer in (None, found.owner_peer)
+    visible = (scope.owner_peer in (None, found.owner_peer) and scope.peer in ("", found.peer_id)
                and scope.project_id in (None, found.project_id) and (deleted or not found.deleted))
     return found if visible else None
 
@@ -176,6 +180,8 @@ def _scoped(scope: Scope) -> list[sa.ColumnElement[bool]]:
         where.append(server.c.owner_peer == scope.owner_peer)
     if scope.project_id is not None:
         where.append(server.c.project_id == scope.project_id)
+    if scope.peer:
+        where.append(server.c.peer_id == scope.peer)
     return where
 
 

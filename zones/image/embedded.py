@@ -46,13 +46,22 @@ class EmbeddedImages:
         return _value(row)
 
     def reserve(self, caller: Caller, image_id: str, name: str, properties: dict[str, str],
-                base: ImageValue | None) -> None:
-        """Make the row of an image whose content comes later (`queued`). Harmless when repeated."""
+                base: ImageValue | None, zone_uuid: str | None = None) -> None:
+        """Make the row of an image whose content comes later (`queued`), there if it is a neighbour's.
+
+        Harmless when repeated. Raises `Conflict` when another image has that id.
+        """
         inherited = dict(base.properties) if base else {}
-        self.store.add(new_row(image_id, caller.project_id, self._clock(), {
+        row = new_row(image_id, caller.project_id, self._clock(), {
             "name": name, "visibility": "private", "disk_format": "raw", "container_format": "bare",
             "min_disk": base.min_disk if base else 0, "min_ram": base.min_ram if base else 0,
-            "properties": {**inherited, **properties}}))
+            "properties": {**inherited, **properties}, "peer_id": caller.peer, "zone_uuid": zone_uuid})
+        if self.store.add(row):
+            return
+        known = self.store.get(image_id)
+        if known is not None and (known["status"] != QUEUED or any(
+                known[name] != row[name] for name in ("owner", "peer_id", "zone_uuid"))):
+            raise Conflict(f"Image ID {image_id} already exists!", code="image_exists")
 
     def upload(self, image_id: str, chunks: Iterator[bytes]) -> ImageValue:
         """Take the content of a reserved image and make it active. Harmless when repeated."""

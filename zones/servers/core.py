@@ -18,8 +18,14 @@ class Images(Protocol):
         """The image by value. Raises `NotFound`; `Conflict` while it is not active."""
 
     def reserve(self, caller: Caller, image_id: str, name: str, properties: dict[str, str],
-                base: ImageValue | None) -> None:
-        """Make the row of an image whose content comes later (`queued`). Harmless when repeated."""
+                base: ImageValue | None, zone_uuid: str | None = None) -> None:
+        """Make the row of an image whose content comes later (`queued`), to that zone if it is named.
+
+        Harmless when repeated. Raises `Conflict` when another image has that id.
+        """
+
+    def match(self, project_id: str, os_hash_value: str, size: int) -> str | None:
+        """The id of an active image with this content, public or that project's own; None: not here."""
 
     def upload(self, image_id: str, chunks: Iterator[bytes]) -> ImageValue:
         """Take the content of a reserved image and make it active. Harmless when repeated."""

@@ -84,10 +84,17 @@ def _is_up(core: Core, removal: Row) -> bool:
 def mine(conn: Connection, caller: Caller, server_id: str) -> Row:
     """The living server's row, locked, if this caller may touch it. Raises `NotFound`."""
     row = changes.lock(conn, [server_id]).get(server_id)
-    if (row is None or row["deleted"] or row["hidden"] or row["owner_peer"] != caller.owner_peer
-            or (row["project_id"] != caller.project_id and not caller.is_admin)):
+    if row is None or row["deleted"] or row["hidden"] or not _reaches(caller, row):
         raise NotFound(f"Instance {server_id} could not be found.", code="server_not_found")
     return row
+
+
+def _reaches(caller: Caller, row: Row) -> bool:
+    """As `read.scope_of`: a peer what it booted, an administrator of this zone everything."""
+    if caller.is_admin and not caller.peer:
+        return True
+    return (row["owner_peer"] == caller.owner_peer and caller.peer in ("", row["peer_id"])
+            and (caller.is_admin or row["project_id"] == caller.project_id))
 
 
 def cancel_attempts(conn: Connection, server_id: str, at: float) -> list[tuple[str, str]]:

@@ -13,10 +13,10 @@ from zones.servers.core import Core
 
 
 def scope_of(caller: Caller, *, everybody: bool = False) -> Scope:
-    """Whose servers the caller reaches: a peer and its users never more than their own peer's."""
-    if not everybody:
-        return Scope(caller.owner_peer, caller.project_id)
-    return Scope(caller.owner_peer or None, None)
+    """Whose servers the caller reaches: a peer never more than those that it booted."""
+    if caller.peer:
+        return Scope(caller.owner_peer, None if everybody else caller.project_id, caller.peer)
+    return Scope(None, None) if everybody else Scope(caller.owner_peer, caller.project_id)
 
 
 def get(core: Core, caller: Caller, server_id: str, *, deleted: bool = False) -> ServerRow:
