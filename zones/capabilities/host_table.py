@@ -196,6 +196,12 @@ class HostTable:
         columns, size = self.columns, self.size
         return columns.free_vcpus[:size], columns.free_ram[:size], columns.free_disk[:size]
 
+    def has_room(self, host: str, need: Capacity) -> bool:
+        """Whether the host holds a server of this shape by its last report, less what is in flight."""
+        index = self._row_of.get(host)
+        return index is not None and all(
+            free[index] >= wanted for wanted, free in zip(need, self.free(), strict=True))
+
     def open(self) -> Flags:
         """The rows of hosts that are up and enabled."""
         return self.columns.alive[:self.size] & self.columns.enabled[:self.size]

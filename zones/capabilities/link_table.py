@@ -5,9 +5,11 @@ A link's version is (feed, head): `head` is the `feed_head` that its summary cou
 by one when the neighbour's epoch changes. Not locked, as the host table is not.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
+from zones.capabilities.classes import room_for
 from zones.capabilities.host_row import NOTHING, Version
 from zones.capabilities.room import Capacity
 from zones.capabilities.summary import Entry
@@ -19,7 +21,8 @@ Listener = Callable[[str, Version, bool], None]
 class LinkState:
     """One link. `closed` says in a code why nothing is placed there (`inactive`, `cordoned`, `draining`,
     `silent`), "" while it is open. `entries` are what the neighbour said of itself and below, without
-    this zone; `heard_at` is when, on this process's monotonic clock."""
+    this zone; `heard_at` is when, on this process's monotonic clock. `memo` keeps what was worked out
+    of these entries, and goes with them."""
 
     zone_uuid: str
     name: str
@@ -32,6 +35,15 @@ class LinkState:
     version: Version = (0, 0)
     held: Capacity = NOTHING
     held_servers: int = 0
+    memo: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def taken(self, need: Capacity) -> int:
+        """How many slots of this shape what is in flight may take: one each at least, more where it is
+        larger. Servers of any shapes may each spoil a slot on a host of its own."""
+        if not self.held_servers:
+            return 0
+        return max(self.held_servers, *(
+            -(-held // wanted) for held, wanted in zip(self.held, need, strict=True) if wanted > 0), 0)
 
 
 class LinkTable:
@@ -47,6 +59,10 @@ class LinkTable:
 
     def __contains__(self, zone_uuid: object) -> bool:
         return zone_uuid in self._links
+
+    def __iter__(self) -> Iterator[LinkState]:
+        """Every link, in the order in which they came."""
+        return iter(self._links.values())
 
     def listen(self, heard: Listener) -> None:
         """Be told of each new version: zone UUID, version, and whether it is another feed's."""
@@ -78,6 +94,14 @@ class LinkTable:
         """The version of what is known of a link."""
         known = self._links.get(zone_uuid)
         return None if known is None else known.version
+
+    def has_room(self, zone_uuid: str, need: Capacity) -> bool:
+        """Whether a server of this shape has room there by the summary, less what is in flight."""
+        known = self._links.get(zone_uuid)
+        if known is None or known.entries is None:
+            return False
+        return sum(room_for(need, kind) for entry in known.entries.values()
+                   for kind in entry.classes) > known.taken(need)
 
     def set_held(self, zone_uuid: str, need: Capacity, servers: int) -> None:
         """What is in flight to a link, as `inflight` counts it."""

@@ -32,13 +32,17 @@ Key = TypeVar("Key", np.int32, np.int64)
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """One place for the server. `weights`: by weigher, before multipliers, for the best few."""
+    """One place for the server. `weights`: by weigher, before multipliers, for the best few.
+
+    `kind` "host": `target` is its name. "link": a zone's UUID, and `name` the link's.
+    """
 
     target: str
     service: str
     weight: float
     weights: dict[str, float] = {}
     kind: str = "host"
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class Decision:
 
     `rejected` by reason code: a host counts under the first filter that rejected it, maybes too.
     A maybe's weight is the least share, over the dimensions, of what is needed that is free.
+    `links`: the same of the links, where there are any.
     """
 
     need: Capacity
@@ -63,6 +68,7 @@ class Decision:
     ranked: list[Candidate]
     maybes: list[Candidate]
     rejected: dict[str, Rejection]
+    links: "Decision | None" = None
 
     @property
     def best(self) -> Candidate | None:
@@ -71,7 +77,7 @@ class Decision:
 
     @property
     def lately(self) -> int:
-        """Hosts left out only because they refused this shape within the last seconds: ask again soon."""
+        """Candidates left out only because they refused this shape within the last seconds: look again."""
         rejection = self.rejected.get("refused_lately")
         return rejection.count if rejection else 0
 

@@ -9,7 +9,8 @@ from zones.protocol import ServerSpec
 
 @dataclass(frozen=True)
 class PlacementRequest:
-    """One server to place. Hosts are names; the scheduler hints' server ids come resolved to them.
+    """One server to place. Hosts are names, links their zones' UUIDs; the scheduler hints' server ids come
+    resolved to these: a server that lives in a neighbour stands for that link.
 
     `excluded`: tried for this server already. `refused_lately`: see `memory.Refusals`. `same_hosts`
     None: not asked for; empty: asked for, and none of those servers is on a host. `group_hosts`: one
