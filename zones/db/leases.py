@@ -79,20 +79,60 @@ def ensure_zone(conn: Connection, name: str) -> dict[str, Any]:
     return {**row, "name": name}
 
 
-def save_summary(conn: Connection, summary: Any) -> int:
+RENEWED = 15.0
+"""Seconds by which a zone below must have become younger for neighbours to hear of that alone."""
+AT_MOST_EVERY = 1.0
+"""Seconds between two generations that differ only in how far the feed is counted."""
+
+
+def feed_head(conn: Connection) -> int:
+    """The number of the last change in this zone's feed."""
+    return int(conn.execute(_FEED_HEAD).scalar_one())
+
+
+_FEED_HEAD = sa.select(zone.c.feed_head)
+
+
+def save_summary(conn: Connection, summary: dict[str, Any]) -> int:
     """Say what the zone's summary is now; a changed one gets the next generation. The one in force.
 
     Body and generation are one row, and only the leader writes it, so every API worker can serve it
-    with the generation as its ETag.
+    with the generation as its ETag. Ages are as of now, and that time has passed is no change.
     """
     at = now(conn)
-    row = conn.execute(sa.select(zone.c.summary, zone.c.summary_generation).with_for_update()).one()
-    if row.summary == summary:
-        conn.execute(sa.update(zone).values(summary_at=at))
+    row = conn.execute(sa.select(zone.c.uuid, zone.c.summary, zone.c.summary_at, zone.c.summary_generation)
+                       .with_for_update()).one()
+    passed = max(0.0, at - (row.summary_at or 0.0))
+    body, changed = settled(row.summary, summary, passed, row.uuid)
+    moved = row.summary is not None and row.summary.get("feed_head") != summary.get("feed_head")
+    if moved and not changed and passed < AT_MOST_EVERY:
         return int(row.summary_generation)
-    conn.execute(sa.update(zone).values(summary=summary, summary_at=at,
-                                        summary_generation=row.summary_generation + 1))
-    return int(row.summary_generation) + 1
+    generation = int(row.summary_generation) + (changed or moved)
+    conn.execute(sa.update(zone).values(summary=body, summary_at=at, summary_generation=generation))
+    return generation
+
+
+def settled(old: dict[str, Any] | None, new: dict[str, Any], passed: float, own: str,
+            ) -> tuple[dict[str, Any], bool]:
+    """The summary to keep in place of `old`, `passed` seconds later, and whether it says anything new
+    (but for `feed_head`).
+
+    A zone below that is only a little younger than neighbours believe keeps the age that they know:
+    else each poll of a link would make a generation, here and in every zone above.
+    """
+    before: dict[str, Any] = (old or {}).get("zones") or {}
+    zones: dict[str, Any] = new.get("zones") or {}
+    if old is None or zones.keys() != before.keys() or (
+            {**new, "zones": 0, "feed_head": 0} != {**old, "zones": 0, "feed_head": 0}):
+        return new, True
+    kept: dict[str, Any] = {}
+    for each, entry in zones.items():
+        known, believed = before[each], before[each].get("age", 0.0) + passed
+        younger = each != own and believed - entry.get("age", 0.0) > RENEWED
+        if younger or {**entry, "age": 0} != {**known, "age": 0}:
+            return new, True
+        kept[each] = entry if each == own else {**entry, "age": max(believed, entry.get("age", 0.0))}
+    return {**new, **({"zones": kept} if kept else {})}, False
 
 
 def read_zone(conn: Connection) -> dict[str, Any]:

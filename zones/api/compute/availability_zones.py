@@ -1,10 +1,11 @@
-"""Availability zones, as the hosts of this zone make them."""
+"""Availability zones: those that the hosts of this zone make, and those of the zones it is linked to."""
 
 from typing import Any
 
 from zones.api.compute.known_hosts import KnownHost, known_hosts, known_services
 from zones.api.compute.times import naive
 from zones.api.wsgi import Call, Reply
+from zones.capabilities.link_table import availability_zones_of
 
 INTERNAL = "internal"
 """Where Nova lists services that run no servers."""
@@ -12,14 +13,16 @@ INTERNAL = "internal"
 
 def index(call: Call) -> Reply:
     """GET /os-availability-zone."""
+    own = _by_zone(call)
     return Reply(200, {"availabilityZoneInfo": [
-        _zone(name, hosts, None) for name, hosts in _by_zone(call).items()]})
+        *(_zone(name, hosts, None) for name, hosts in own.items()), *_linked(call, own)]})
 
 
 def detail(call: Call) -> Reply:
-    """GET /os-availability-zone/detail: with hosts and services."""
+    """GET /os-availability-zone/detail: with hosts and services, but for those of linked zones."""
+    own = _by_zone(call)
     zones = [_zone(name, hosts, {host.name: _service(host.service, host.up) for host in hosts})
-             for name, hosts in _by_zone(call).items()]
+             for name, hosts in own.items()] + _linked(call, own)
     others = {row["host"]: _service(row, row["up"]) for row in known_services(call)
               if row["binary"] != "nova-compute"}
     if others:
@@ -38,6 +41,16 @@ def _zone(name: str, hosts: list[KnownHost], shown: dict[str, Any] | None) -> di
     available = any(host.up and host.enabled for host in hosts)
     return {"zoneName": name, "zoneState": {"available": available},
             "hosts": shown if available else None}
+
+
+def _linked(call: Call, own: dict[str, list[KnownHost]]) -> list[dict[str, Any]]:
+    """`west`, `west/az1`, …: available while boots are taken there. A name of our own hosts is ours."""
+    found: dict[str, bool] = {}
+    for link in call.parts.links():
+        for name in availability_zones_of(link):
+            found[name] = found.get(name, False) or not link.closed
+    return [{"zoneName": name, "zoneState": {"available": available}, "hosts": None}
+            for name, available in sorted(found.items()) if name not in own]
 
 
 def _service(row: dict[str, Any], up: bool) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from zones.api.compute import (
     tags,
     usage,
     versions,
-    zones,
+    zone_info,
 )
 from zones.api.wsgi import Call, Handler, Reply, Route, Routes
 from zones.errors import Invalid
@@ -133,8 +133,8 @@ V21: Routes = {
         "DELETE": Route(server_groups.delete, "os_compute_api:os-server-groups:delete")},
 
     # -------------------------------------------------------------- zones
-    "/os-zones/info": {"GET": Route(zones.info, "os_compute_api:os-zones:info")},
-    "/zones/info": {"GET": Route(zones.info, "os_compute_api:os-zones:info")},
+    "/os-zones/info": {"GET": Route(zone_info.info, "os_compute_api:os-zones:info")},
+    "/zones/info": {"GET": Route(zone_info.info, "os_compute_api:os-zones:info")},
 
     # -------------------------------------------------------------- hosts as operators see them
     "/os-availability-zone": {
