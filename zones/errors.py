@@ -7,6 +7,7 @@
      │   └─ OverQuota  you may not have more                                403
      ├─ NotFound       there is no such thing, or it is not yours           404
      ├─ Conflict       not in the state that it is in                       409
+     ├─ Gone           it was, and can't be had again                       410
      ├─ TooLarge       a body, a path, a list beyond its bound              413
      ├─ Unsupported    what serves this can't do it, and says so            409
      ├─ NotServed      this endpoint does not have that operation           501
@@ -66,6 +67,12 @@ class Conflict(ZonesError):
     """The thing is not in a state in which this can be done."""
 
     code = "conflict"
+
+
+class Gone(ZonesError):
+    """What is asked for was there once and can't be had again."""
+
+    code = "gone"
 
 
 class TooLarge(ZonesError):

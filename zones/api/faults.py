@@ -9,8 +9,8 @@ from zones import errors
 
 _STATUS: dict[type[errors.ZonesError], int] = {
     errors.Invalid: 400, errors.Unauthorized: 401, errors.Forbidden: 403, errors.NotFound: 404,
-    errors.Conflict: 409, errors.TooLarge: 413, errors.Unsupported: 409, errors.NotServed: 501,
-    errors.Unavailable: 503, errors.Unknown: 504,
+    errors.Conflict: 409, errors.Gone: 410, errors.TooLarge: 413, errors.Unsupported: 409,
+    errors.NotServed: 501, errors.Unavailable: 503, errors.Unknown: 504,
 }
 _STATUS_OF_CODE = {"method_not_allowed": 405, "bad_microversion": 406, "unsupported_media": 415}
 _NOVA_NAME = {
