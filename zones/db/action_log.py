@@ -1,5 +1,6 @@
 """What users did to a server, as os-instance-actions shows it: written with the change itself."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -43,6 +44,13 @@ def cut_off(conn: Writer, at: float, server_id: str, message: str) -> None:
     """End as failed whatever of this server's actions has no end yet: its server is no more."""
     conn.execute(_CUT_OFF, {"b_server": server_id, "b_finish_time": at, "b_updated_at": at,
                             "b_message": message})
+
+
+def request_ids(conn: Connection, server_ids: Sequence[str]) -> dict[str, str]:
+    """The id of the request that made each of these servers."""
+    rows = conn.execute(sa.select(instance_action.c.server_id, instance_action.c.request_id).where(
+        instance_action.c.server_id.in_(list(server_ids)), instance_action.c.action == "create"))
+    return {row.server_id: row.request_id or "" for row in rows}
 
 
 def prune(conn: Connection, before: float) -> int:

@@ -71,7 +71,7 @@ def note(view: Batch, attempt: Row, said: Said) -> None:
         values["reason"] = {"code": said.code, "message": said.message}
     if attempt["answered_at"] is None:
         values["answered_at"] = view.at
-    if said.counted is not None and not attempt["counted_seq"]:
+    if said.counted is not None and (not attempt["counted_seq"] or said.state == states.REFUSED):
         values.update(counted_boot=said.counted[0], counted_seq=said.counted[1])
     attempts.change(view.later, attempt["id"], view.at, **values)
     attempt.update(values)
