@@ -15,6 +15,7 @@ green.patch()
 import sys
 import threading
 import time
+from collections.abc import Collection
 from typing import Any
 
 from kombu import entity, messaging
@@ -45,6 +46,14 @@ class NoRecords:
         return None
 
     def host_zones(self) -> dict[str, str]:
+        """None."""
+        return {}
+
+    def links(self) -> list[dict[str, Any]]:
+        """None."""
+        return []
+
+    def link_summaries(self, ids: Collection[int]) -> dict[int, tuple[Any, float | None]]:
         """None."""
         return {}
 

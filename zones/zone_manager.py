@@ -1,15 +1,15 @@
-"""What this process knows of the zone: who is alive, what is free, what is on its way.
+"""What this process knows of the zone and its neighbours: who is alive, what is free, what is on its way.
 
-Every scheduler and API process has one. It hears the capability fan-out, answers for the host
-table, and places requests on it. It trusts silence only while it hears its own echo, so that a
-broker that is away makes nobody look dead.
+Every scheduler and API process has one. It hears the capability fan-out, answers for the host table
+and the links, and places requests on them. It trusts silence only while it hears its own echo, so
+that a broker that is away makes nobody look dead.
 """
 
 import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -19,11 +19,14 @@ from zones.capabilities import summary, view_2011
 from zones.capabilities.host_row import HostState, Version
 from zones.capabilities.host_table import HostTable
 from zones.capabilities.inflight import InFlight
+from zones.capabilities.link_table import LinkState
+from zones.capabilities.link_view import LinkView
 from zones.capabilities.room import Capacity
 from zones.config import Placement, Timing
 from zones.errors import Invalid, ZonesError
-from zones.protocol import Done, Echo, HostReport, Message, News, Solicit
+from zones.protocol import Done, Echo, HostReport, LinksChanged, Message, News, Solicit
 from zones.scheduler.choose import Choice, choose
+from zones.scheduler.links import Links
 from zones.scheduler.memory import Refusals
 from zones.scheduler.policy import Policy
 from zones.scheduler.request import PlacementRequest
@@ -33,6 +36,10 @@ OVERLAP = 5.0
 """Seconds that each look at the attempts table reaches back before the last one: commits come late."""
 RECENT = 600.0
 """Seconds that the first look reaches back."""
+HURRY = 0.05
+"""Seconds between two looks at the links that news of them asks for."""
+LINK_ROOM_REASONS = states.ROOM_REASONS | {"no_valid_host", "room"}
+"""Codes of a link's refusal that its next summary may take back."""
 
 
 class Records(Protocol):
@@ -50,15 +57,24 @@ class Records(Protocol):
     def host_zones(self) -> dict[str, str]:
         """The availability zone that an aggregate gives to a host."""
 
+    def links(self) -> list[dict[str, Any]]:
+        """The links' rows without their summaries; `age`: seconds since `summary_at`."""
+
+    def link_summaries(self, ids: Collection[int]) -> dict[int, tuple[Any, float | None]]:
+        """The summary of each of these links, and when it came."""
+
 
 class ZoneManager:
-    """The host table, what is in flight, and the rules of silence of one process."""
+    """The host table, the links, what is in flight, and the rules of silence of one process."""
 
     def __init__(self, placement: Placement, timing: Timing, capabilities: dict[str, list[str]],
-                 records: Records, fanout: Callable[[Message], bool]) -> None:
+                 records: Records, fanout: Callable[[Message], bool], *, name: str = "",
+                 zone_uuid: str = "") -> None:
         self.process = str(uuid.uuid4())
         self.table = HostTable(placement, capabilities)
         self.inflight = InFlight(self.table)
+        self._neighbours = LinkView(zone_uuid)
+        self._links = Links(self._neighbours.table, Refusals(), name)
         self._policy = Policy.of(placement)
         self._refusals = Refusals()
         self._timing = timing
@@ -74,6 +90,7 @@ class ZoneManager:
         self._warm = False
         self._looked_at: float | None = None
         self._stop = threading.Event()
+        self._look = threading.Event()
         self._thread = threading.Thread(target=self._run, name="zone-manager", daemon=True)
 
     def start(self) -> None:
@@ -85,6 +102,7 @@ class ZoneManager:
     def stop(self, timeout: float) -> None:
         """End."""
         self._stop.set()
+        self._look.set()
         self._thread.join(timeout)
 
     # -------------------------------------------------------------- what is heard
@@ -96,6 +114,8 @@ class ZoneManager:
             for message in messages:
                 if isinstance(message, HostReport):
                     self._apply(message, now)
+                elif isinstance(message, LinksChanged):
+                    self._look.set()
                 elif isinstance(message, Echo) and message.process == self.process:
                     if self._hearing_since is None:
                         self._hearing_since = now
@@ -111,6 +131,16 @@ class ZoneManager:
                 self._settle(message, attempt)
             if message.report is not None:
                 self._apply(message.report, time.monotonic())
+
+    def settled(self, attempt: Mapping[str, Any]) -> None:
+        """A neighbour answered: an attempt at a link, as its row is now."""
+        with self._guard:
+            version = self._neighbours.table.version_of(attempt["target"])
+            if (attempt["state"] == states.REFUSED and version is not None
+                    and (attempt["reason"] or {}).get("code") in LINK_ROOM_REASONS):
+                need = Capacity(attempt["vcpus"], attempt["ram"], attempt["disk"])
+                self._links.refusals.remember(attempt["target"], need, version, time.monotonic())
+            self._neighbours.know(attempt, time.monotonic())
 
     def _settle(self, news: News, attempt: dict[str, Any] | None) -> None:
         report = news.report
@@ -139,21 +169,42 @@ class ZoneManager:
     # -------------------------------------------------------------- what is asked
 
     def warm(self) -> bool:
-        """Whether every live service has reported, or had one and a half intervals to do so."""
+        """Whether every live service has reported and every link was polled, or one and a half intervals
+        have passed."""
         return self._warm
 
     def choose(self, request: PlacementRequest, asked: Mapping[str, Version], attempt: str) -> Choice:
         """Decide, and count the choice as in flight under `attempt`; `asked` as in `scheduler.choose`."""
         with self._guard:
-            choice = choose(request, asked, self.table, self._policy, self._refusals, time.monotonic())
+            choice = choose(request, asked, self.table, self._policy, self._refusals, time.monotonic(),
+                            self._links)
             if choice.target is not None:
-                self.inflight.add(attempt, choice.target, choice.request.need)
+                inflight = self._neighbours.inflight if choice.kind == "link" else self.inflight
+                inflight.add(attempt, choice.target, choice.request.need)
             return choice
 
     def dropped(self, attempt: str) -> None:
         """That attempt was not made after all."""
         with self._guard:
             self.inflight.drop(attempt)
+            self._neighbours.inflight.drop(attempt)
+
+    def links(self) -> list[LinkState]:
+        """Every link to a zone that is known, by name."""
+        with self._guard:
+            return self._neighbours.table.states()
+
+    def is_zone_up(self, zone_uuid: str) -> bool:
+        """Whether there is a link to that zone, and it answers."""
+        return self._neighbours.is_up(zone_uuid)
+
+    def name_of(self, zone_uuid: str) -> str:
+        """The name of the link to a zone; its UUID when there is none."""
+        return self._neighbours.name_of(zone_uuid)
+
+    def silent_zones(self) -> frozenset[str]:
+        """The linked zones that do not answer."""
+        return self._neighbours.silent()
 
     def hosts(self) -> list[HostReport]:
         """Every host that is up, as its last report had it, by name."""
@@ -199,17 +250,27 @@ class ZoneManager:
 
     def _run(self) -> None:
         pace = min(1.0, self._timing.capability_interval / 5)
-        while not self._stop.wait(pace if self._warm else pace / 10):
+        due = 0.0
+        while not self._stop.is_set():
+            hurried = self._look.wait(max(0.0, due - time.monotonic())) and time.monotonic() < due
+            self._look.clear()
+            if self._stop.is_set():
+                return
             try:
-                self.tick()
+                (self._look_at_links if hurried else self.tick)()
             except ZonesError as error:
                 LOG.warning("the view of this zone is not brought up to date: %s", error)
             except Exception:
                 LOG.exception("the view of this zone is not brought up to date")
+            if hurried:
+                time.sleep(HURRY)
+            else:
+                due = time.monotonic() + (pace if self._warm else pace / 10)
 
     def tick(self) -> None:
         """Echo, notice silence, look at what other processes have sent, and see whether all is warm."""
         self._fanout(Echo(self.process, time.time()))
+        self._look_at_links()
         self._look_at_attempts()
         self._services = self._records.live_services()
         self._disabled = {name for name, service in self._services.items() if service["disabled"]}
@@ -227,8 +288,21 @@ class ZoneManager:
     def _is_warm(self, now: float) -> bool:
         if now - self._started > 1.5 * self._timing.capability_interval:
             return True
+        if not self._neighbours.all_polled():
+            return False
         expected = {host for service in self._services.values() for host in service["hosts"] or []}
         return bool(expected) and all(self.table.is_up(host) for host in expected)
+
+    def _look_at_links(self) -> None:
+        """The neighbours as polling has found them; only a summary that is new here is read."""
+        rows = self._records.links()
+        with self._guard:
+            stale = self._neighbours.stale(rows)
+        summaries = self._records.link_summaries(stale) if stale else {}
+        with self._guard:
+            wrong = self._neighbours.take(rows, summaries, time.monotonic())
+        for words in wrong:
+            LOG.warning("%s", words)
 
     def _look_at_attempts(self) -> None:
         """What other processes have sent since the last look that succeeded."""
@@ -241,6 +315,9 @@ class ZoneManager:
                 self._know(row)
 
     def _know(self, row: dict[str, Any]) -> None:
+        if row.get("kind") == "link":
+            self._neighbours.know(row, time.monotonic())
+            return
         if row["state"] in (states.REFUSED, states.CANCELLED):
             self.inflight.drop(row["id"])
             return

@@ -1,5 +1,7 @@
 """The view of one process: warm before it decides, and silence counts only while it hears itself."""
 
+import time
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +22,10 @@ class Zone:
     attempts: list[dict[str, Any]] = field(default_factory=list)
     zones: dict[str, str] = field(default_factory=dict)
     sent: list[Message] = field(default_factory=list)
+    linked: dict[str, dict[str, Any]] = field(default_factory=dict)
+    summaries: dict[int, Any] = field(default_factory=dict)
+    fetched: list[int] = field(default_factory=list)
+    now: Callable[[], float] = time.time
 
     def live_services(self) -> dict[str, dict[str, Any]]:
         return {name: {"boot": 1, "disabled": False, **service} for name, service in self.services.items()}
@@ -32,6 +38,15 @@ class Zone:
 
     def host_zones(self) -> dict[str, str]:
         return self.zones
+
+    def links(self) -> list[dict[str, Any]]:
+        return [{**row, "age": None if row["summary_at"] is None else self.now() - row["summary_at"]}
+                for row in self.linked.values()]
+
+    def link_summaries(self, ids: Collection[int]) -> dict[int, tuple[Any, float | None]]:
+        self.fetched += ids
+        at = {row["id"]: row["summary_at"] for row in self.linked.values()}
+        return {number: (self.summaries.get(number), at[number]) for number in ids}
 
     def send(self, message: Message) -> bool:
         self.sent.append(message)

@@ -44,12 +44,15 @@ def change(conn: Writer, attempt_id: str, at: float, **values: Any) -> None:
 
 
 def since(conn: Connection, seconds: float) -> list[dict[str, Any]]:
-    """Attempts at hosts that are open, or changed in the last `seconds`: what in-flight is derived from."""
+    """Attempts that no answer ended, or that changed in the last `seconds`: in-flight is derived from these.
+
+    A neighbour may have accepted one long ago and not placed it yet.
+    """
     rows = conn.execute(
-        sa.select(attempt.c.id, attempt.c.target, attempt.c.state, attempt.c.vcpus, attempt.c.ram,
-                  attempt.c.disk, attempt.c.counted_boot, attempt.c.counted_seq)
-        .where(attempt.c.kind == "host", sa.or_(attempt.c.state == states.OPEN,
-                                                attempt.c.updated_at > now(conn) - seconds)))
+        sa.select(attempt.c.id, attempt.c.kind, attempt.c.target, attempt.c.state, attempt.c.vcpus,
+                  attempt.c.ram, attempt.c.disk, attempt.c.counted_boot, attempt.c.counted_seq)
+        .where(sa.or_(attempt.c.state.in_((states.OPEN, states.ACCEPTED)),
+                      attempt.c.updated_at > now(conn) - seconds)))
     return [dict(row) for row in rows.mappings()]
 
 

@@ -1,10 +1,11 @@
 """Small adapters: the zone's database, as the parts that may not know it need it."""
 
 import uuid
+from collections.abc import Collection
 from typing import Any
 
-from zones.db import aggregates, attempts, leases
-from zones.db.engine import Database
+from zones.db import aggregates, attempts, leases, links
+from zones.db.engine import Connection, Database, now
 
 
 class Records:
@@ -29,6 +30,20 @@ class Records:
     def host_zones(self) -> dict[str, str]:
         """The availability zones that aggregates give to hosts."""
         return self._db.run(aggregates.host_zones)
+
+    def links(self) -> list[dict[str, Any]]:
+        """Every link's row, and the `age` of its summary."""
+        return self._db.run(_links)
+
+    def link_summaries(self, ids: Collection[int]) -> dict[int, tuple[Any, float | None]]:
+        """The summaries of these links, and when each came."""
+        return self._db.run(links.summaries, ids)
+
+
+def _links(conn: Connection) -> list[dict[str, Any]]:
+    at = now(conn)
+    return [{**row, "age": None if row["summary_at"] is None else at - row["summary_at"]}
+            for row in links.rows(conn)]
 
 
 class Lease:
