@@ -9,7 +9,7 @@ import msgspec
 from zones import states
 from zones.db import action_log, changes, flavors, keypairs, quotas, work
 from zones.db.engine import Connection, now
-from zones.errors import Conflict, Invalid, Unavailable, Unsupported
+from zones.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable, Unsupported
 from zones.protocol import Caller, FlavorValue, ImageValue, decode_spec, encode
 from zones.servers.core import Core, Row
 from zones.servers.delete import mine
@@ -23,13 +23,19 @@ def act(core: Core, caller: Caller, server_id: str, name: str,
         args: dict[str, Any]) -> dict[str, Any]:
     """Accept action `name` of `states.ACTIONS`; what the answer needs (`admin_pass`, `image_id`).
 
-    Raises `NotFound`, `Conflict` (state, lock), `Unsupported` (driver), `Invalid`, `OverQuota`.
+    What `args` has by value (`flavor`, `image`, `key`, `new_image_id`) a peer has resolved; the rest is
+    looked up. Raises `NotFound`, `Conflict` (state, lock), `Unsupported` (driver), `Invalid`, `OverQuota`.
     """
-    if name == "rebuild":
-        image = core.images.value(caller, args["image_id"])
+    if name in ("rebuild", "rescue") and (args.get("image") or args.get("image_id")):
+        image = args.get("image") or core.images.value(caller, args["image_id"])
         args = {**args, "image": msgspec.to_builtins(image)}
     answer = _prepare(core, caller, server_id, name, args)
-    core.db.run(_accept, core, caller, server_id, name, {**args, **answer}, str(uuid.uuid4()))
+    try:
+        core.db.run(_accept, core, caller, server_id, name, {**args, **answer}, str(uuid.uuid4()))
+    except (Conflict, Invalid, Forbidden, NotFound, Unsupported):
+        if "image_id" in answer:
+            core.images.discard(answer["image_id"])
+        raise
     core.wires.wake()
     return answer
 
@@ -42,7 +48,7 @@ def _prepare(core: Core, caller: Caller, server_id: str, name: str,
     if name in ("create_image", "shelve"):
         row = core.db.run(mine, caller, server_id)
         _check(core, caller, row, name)
-        image_id = str(uuid.uuid4())
+        image_id = args.get("new_image_id") or str(uuid.uuid4())
         base = decode_spec(row["spec"]).image
         core.images.reserve(caller, image_id, args.get("name") or f"{row['name']}{SHELVED_SUFFIX}",
                             args.get("metadata") or {}, base)
@@ -105,7 +111,7 @@ def _plain(conn: Connection, core: Core, caller: Caller, row: Row,
 
 def _resize(conn: Connection, core: Core, caller: Caller, row: Row,
             args: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    flavor = flavors.value(conn, caller, args["flavor_id"])
+    flavor = args.get("flavor") or flavors.value(conn, caller, args["flavor_id"])
     old = msgspec.convert(row["flavor"], FlavorValue)
     if flavor.id == old.id:
         raise Invalid("When resizing, instances must change flavor!", code="same_flavor")
@@ -143,8 +149,10 @@ def _rebuild(conn: Connection, core: Core, caller: Caller, row: Row,
     values.update({key: args[key] for key in ("description", "key_name", "user_data") if key in args})
     spec = msgspec.structs.replace(decode_spec(row["spec"]), image=image)
     if "key_name" in args:
-        key = keypairs.value(conn, caller, args["key_name"]) if args["key_name"] else None
+        key = args.get("key") or (
+            keypairs.value(conn, caller, args["key_name"]) if args["key_name"] else None)
         spec = msgspec.structs.replace(spec, key=key)
+        args = {**args, "key": msgspec.to_builtins(key)}
     if "user_data" in args:
         spec = msgspec.structs.replace(spec, user_data=args["user_data"])
     return {**values, "image_id": image.id, "spec": encode(spec)}, args

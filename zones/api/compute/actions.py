@@ -8,9 +8,11 @@ from zones.api.compute.boot_request import access_ip, base64_text
 from zones.api.compute.query import parse_boolean
 from zones.api.compute.schemas.actions import CHECKS
 from zones.api.compute.servers import id_of, server_of
+from zones.api.compute.values import flavor_of, image_id_of, image_of, key_of, values_of
 from zones.api.compute.views import servers as view
 from zones.api.wsgi import Call, Reply, Version
 from zones.errors import Conflict, Forbidden, Invalid, NotServed
+from zones.protocol.neighbours import Values
 from zones.servers import act as acting
 from zones.servers import ask, edit
 from zones.servers import delete as deleting
@@ -18,19 +20,42 @@ from zones.servers import delete as deleting
 IMAGE_IN_BODY, KEY_SHOWN, USER_DATA_SHOWN, ALL_SHOWN = (2, 45), (2, 54), (2, 57), (2, 75)
 
 
+Run = Callable[[Call, Any, Values | None], Reply]
+"""What an action does with its arguments, and with what a peer has sent of them by value."""
+
+
 @dataclass(frozen=True)
 class ServerAction:
-    """One action: the rule that guards it, what it does with its arguments, where it exists."""
+    """One action: the rule that guards it, what it does, where it exists."""
 
     rule: str
-    run: Callable[[Call, Any], Reply]
+    run: Run
     since: Version = (2, 1)
     until: Version = (99, 99)
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A request for an action that is well-formed and allowed: its name, its arguments, its values."""
+
+    name: str
+    given: Any
+    values: Values | None
+
+
 def action(call: Call) -> Reply:
     """POST /servers/{server_id}/action: a body with one member, the action."""
-    body = call.json()
+    return run(call, asked(call))
+
+
+def run(call: Call, wanted: Asked) -> Reply:
+    """Do it in this zone."""
+    return ACTIONS[wanted.name].run(call, wanted.given, wanted.values)
+
+
+def asked(call: Call) -> Asked:
+    """What the body asks for. Raises `Invalid`; `Forbidden` when policy says no."""
+    body, values = values_of(call, call.json())
     if not isinstance(body, dict) or len(body) != 1:
         raise Invalid("The body must be an object with one member, the action", code="bad_body")
     name = next(iter(body))
@@ -41,44 +66,53 @@ def action(call: Call) -> Reply:
         CHECKS[name](call.version)(body)
     if not call.may(wanted.rule):
         raise Forbidden(f"Policy doesn't allow {wanted.rule} to be performed.", code="policy")
-    return wanted.run(call, body[name])
+    return Asked(name, body[name], values)
 
 
 def _act(call: Call, name: str, args: dict[str, Any] | None = None) -> dict[str, Any]:
     return acting.act(call.parts.core, call.caller, id_of(call), name, args or {})
 
 
-def _plain(name: str) -> Callable[[Call, Any], Reply]:
-    """An action that takes nothing and answers nothing."""
-    def run(call: Call, _: Any) -> Reply:
-        _act(call, name)
+def _plain(name: str) -> Run:
+    """An action that takes nothing and answers nothing; shelve makes an image, whose id a peer may give."""
+    def run(call: Call, given: Any, values: Values | None) -> Reply:
+        _act(call, name, {"new_image_id": image_id_of(call, values)} if name == "shelve" else None)
         return Reply(202)
     return run
 
 
-def _reboot(call: Call, given: dict[str, str]) -> Reply:
+def _reboot(call: Call, given: dict[str, str], values: Values | None) -> Reply:
     _act(call, f"reboot_{given['type'].lower()}")
     return Reply(202)
 
 
-def _rescue(call: Call, given: dict[str, Any] | None) -> Reply:
+def _rescue(call: Call, given: dict[str, Any] | None, values: Values | None) -> Reply:
     given = given or {}
-    answer = _act(call, "rescue", {"admin_pass": given.get("adminPass"),
-                                   "image_id": given.get("rescue_image_ref")})
+    args = {"admin_pass": given.get("adminPass"), "image_id": given.get("rescue_image_ref")}
+    if args["image_id"]:
+        args["image"] = image_of(call, values)
+    answer = _act(call, "rescue", args)
     return Reply(200, {"adminPass": answer["admin_pass"]})
 
 
-def _resize(call: Call, given: dict[str, Any]) -> Reply:
-    _act(call, "resize", {"flavor_id": str(given["flavorRef"])})
+def _resize(call: Call, given: dict[str, Any], values: Values | None) -> Reply:
+    _act(call, "resize", {"flavor_id": str(given["flavorRef"]), "flavor": flavor_of(call, values)})
     return Reply(202)
 
 
-def _rebuild(call: Call, given: dict[str, Any]) -> Reply:
-    answer = _act(call, "rebuild", _rebuild_args(given))
+def _rebuild(call: Call, given: dict[str, Any], values: Values | None) -> Reply:
+    args = {**_rebuild_args(given), "image": image_of(call, values)}
+    if args.get("key_name"):
+        args["key"] = key_of(call, values)
+    return rebuilt(call, _act(call, "rebuild", args)["admin_pass"])
+
+
+def rebuilt(call: Call, admin_pass: str) -> Reply:
+    """The answer to a rebuild: the server as it is known here now."""
     server = server_of(call)
     look = view.look_of(call)
     shown = view.full(look, server, group=True, extended=call.version >= ALL_SHOWN)
-    shown["adminPass"] = answer["admin_pass"]
+    shown["adminPass"] = admin_pass
     if call.version >= KEY_SHOWN:
         shown["key_name"] = server.key_name
     if call.version >= USER_DATA_SHOWN:
@@ -104,64 +138,69 @@ def _rebuild_args(given: dict[str, Any]) -> dict[str, Any]:
     return {**args, "image_id": given["imageRef"], "admin_pass": given.get("adminPass")}
 
 
-def _create_image(call: Call, given: dict[str, Any]) -> Reply:
-    answer = _act(call, "create_image", {"name": given["name"], "metadata": given.get("metadata", {})})
-    image_id = answer["image_id"]
+def _create_image(call: Call, given: dict[str, Any], values: Values | None) -> Reply:
+    answer = _act(call, "create_image", {"name": given["name"], "metadata": given.get("metadata", {}),
+                                         "new_image_id": image_id_of(call, values)})
+    return image_made(call, answer["image_id"])
+
+
+def image_made(call: Call, image_id: str) -> Reply:
+    """The answer to a createImage."""
     if call.version >= IMAGE_IN_BODY:
         return Reply(202, {"image_id": image_id})
     return Reply(202, None, {"Location": call.url(f"/v2.1/images/{image_id}")})
 
 
-def _change_password(call: Call, given: dict[str, str]) -> Reply:
+def _change_password(call: Call, given: dict[str, str], values: Values | None) -> Reply:
     _act(call, "set_password", {"admin_pass": given["adminPass"]})
     return Reply(202)
 
 
-def _unshelve(call: Call, given: Any) -> Reply:
+def _unshelve(call: Call, given: Any, values: Values | None) -> Reply:
     zone = given.get("availability_zone") if call.version >= (2, 77) and given else None
     _act(call, "unshelve", {"availability_zone": zone} if zone else {})
     return Reply(202)
 
 
-def _console_output(call: Call, given: dict[str, Any] | None) -> Reply:
+def _console_output(call: Call, given: dict[str, Any] | None, values: Values | None) -> Reply:
     asked = (given or {}).get("length")
     length = None if asked is None or int(asked) < 0 else int(asked)
     return Reply(200, {"output": ask.console(call.parts.core, call.caller, id_of(call), length)})
 
 
-def _lock(call: Call, given: Any) -> Reply:
+def _lock(call: Call, given: Any, values: Values | None) -> Reply:
     reason = given.get("locked_reason") if call.version >= (2, 73) and given else None
     edit.lock(call.parts.core, call.caller, id_of(call), reason)
     return Reply(202)
 
 
-def _unlock(call: Call, _: Any) -> Reply:
+def _unlock(call: Call, _: Any, values: Values | None) -> Reply:
     edit.unlock(call.parts.core, call.caller, id_of(call))
     return Reply(202)
 
 
-def _force_delete(call: Call, _: Any) -> Reply:
+def _force_delete(call: Call, _: Any, values: Values | None) -> Reply:
     deleting.delete(call.parts.core, call.caller, id_of(call))
     return Reply(204)
 
 
-def _reset_state(call: Call, given: dict[str, str]) -> Reply:
+def _reset_state(call: Call, given: dict[str, str], values: Values | None) -> Reply:
     acting.reset_state(call.parts.core, call.caller, id_of(call), given["state"])
     return Reply(202)
 
 
-def _never_in_state(name: str) -> Callable[[Call, Any], Reply]:
+def _never_in_state(name: str) -> Run:
     """An action that starts from a state in which no server of a zone ever rests."""
-    def run(call: Call, _: Any) -> Reply:
+    def run(call: Call, given: Any, values: Values | None) -> Reply:
         server = server_of(call)
         raise Conflict(f"Cannot '{name}' instance {server.id} while it is in vm_state {server.vm_state}",
                        code="bad_vm_state")
     return run
 
 
-def _refused(why: str) -> Callable[[Call, Any], Reply]:
+def _refused(why: str) -> Run:
     """An action that no zone can do, and says so."""
-    def run(call: Call, _: Any) -> Reply:
+    def run(call: Call, given: Any, values: Values | None) -> Reply:
         server_of(call)
         raise NotServed(why, code="not_served")
     return run
