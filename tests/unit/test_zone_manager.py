@@ -1,5 +1,6 @@
 """The view of one process: warm before it decides, and silence counts only while it hears itself."""
 
+import threading
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
@@ -9,8 +10,10 @@ import pytest
 
 from tests.hosts import report, request
 from tests.lifekit import Clock
+from zones.capabilities.classes import CapabilityClass, Slots
+from zones.capabilities.summary import Entry, to_plain
 from zones.config import Placement, Timing
-from zones.protocol import Echo, HostReport, Message, News, Solicit
+from zones.protocol import Echo, HostReport, LinksChanged, Message, News, Solicit
 from zones.zone_manager import ZoneManager
 
 
@@ -248,3 +251,132 @@ def test_a_report_that_no_host_can_mean_is_left_out(view: ZoneManager, zone: Zon
 def test_who_owns_a_host_that_was_never_heard_is_asked_of_the_database(view: ZoneManager, zone: Zone) -> None:
     hear(view, zone, report("h1"))
     assert [view.service_of(host) for host in ("h1", "known", "x")] == ["compute-1", "from-db", None]
+
+
+# ------------------------------------------------------------------ links
+
+def link(zone: Zone, name: str = "east", slots: int = 2, number: int = 1, **given: Any) -> None:
+    """The zone is linked to another, which said this about itself just now."""
+    kinds = [CapabilityClass("az", 1, {}, [Slots(1, 1024, 10, slots)])]
+    zone.summaries[number] = to_plain({name: Entry(name, classes=kinds)})
+    before = zone.linked.get(name, {"generation": 0})
+    zone.linked[name] = {
+        "id": number, "zone_uuid": name, "name": f"to-{name}", "relation": "child", "weight_offset": 0.0,
+        "weight_scale": 1.0, "state": "enabled", "is_active": True, "epoch": "e",
+        "generation": before["generation"] + 1, "summary_at": zone.now(), "feed_head": 5,
+        "polled_at": zone.now(), **given}
+
+
+@pytest.fixture
+def linked(view: ZoneManager, zone: Zone, clock: Clock) -> ZoneManager:
+    """A view of a zone without hosts that is linked to `east`."""
+    zone.now = lambda: clock.at
+    link(zone)
+    view.tick()
+    return view
+
+
+def held(view: ZoneManager) -> int:
+    return view.links()[0].held_servers
+
+
+def sent(name: str = "a1", state: str = "open", seq: int = 0, **given: Any) -> dict[str, Any]:
+    return {**attempt(name, "east", state), "kind": "link", "counted_seq": seq, "reason": None, **given}
+
+
+def test_what_is_sent_to_a_link_is_in_flight_until_its_summary_counts_it(
+        linked: ZoneManager, zone: Zone) -> None:
+    for name in ("a1", "a2"):
+        choice = linked.choose(request(name), {}, name)
+        assert (choice.target, choice.kind, choice.maybe) == ("east", "link", False)
+    assert linked.choose(request("s3"), {}, "a3").maybe
+    linked.dropped("a3")
+    zone.attempts = [sent("a1"), sent("a2", "running", 6)]
+    linked.tick()
+    assert held(linked) == 2
+    link(zone, slots=1, feed_head=6)
+    linked.tick()
+    assert held(linked) == 1
+    assert linked.choose(request("s4"), {}, "a4").maybe
+
+
+def test_what_other_processes_have_sent_counts(linked: ZoneManager, zone: Zone) -> None:
+    zone.attempts = [sent("b1"), sent("b2", "accepted"), sent("b3", "refused"), sent("b4", "running", 4)]
+    linked.tick()
+    assert held(linked) == 2
+
+
+def test_a_refusal_for_want_of_room_is_remembered_for_its_shape(linked: ZoneManager, clock: Clock) -> None:
+    linked.choose(request("s1"), {}, "a1")
+    linked.settled(sent("a1", "refused", reason={"code": "ram"}))
+    assert held(linked) == 0
+    assert linked.choose(request("s2"), {}, "a2").target is None
+    clock.at += 3
+    assert linked.choose(request("s2"), {}, "a2").target == "east"
+    linked.settled(sent("a2", "refused", reason={"code": "image_unavailable"}))
+    assert linked.choose(request("s3"), {}, "a3").target == "east", "that was no matter of room"
+
+
+def test_only_new_summaries_are_read_and_health_is_followed(linked: ZoneManager, zone: Zone) -> None:
+    assert zone.fetched == [1]
+    assert (linked.is_zone_up("east"), linked.name_of("east"), linked.silent_zones()) == (
+        True, "to-east", frozenset())
+    zone.linked["east"] |= {"is_active": False}
+    linked.tick()
+    assert zone.fetched == [1]
+    assert (linked.is_zone_up("east"), linked.silent_zones()) == (False, {"east"})
+    assert linked.choose(request(), {}, "a1").target is None
+    zone.linked.clear()
+    linked.tick()
+    assert (linked.links(), linked.name_of("east"), linked.silent_zones()) == ([], "east", frozenset())
+
+
+def test_a_link_that_was_never_polled_keeps_it_cold_for_a_while(
+        view: ZoneManager, zone: Zone, clock: Clock) -> None:
+    link(zone, polled_at=None, summary_at=None, is_active=False)
+    hear(view, zone, report("h1"), report("h2"))
+    view.tick()
+    assert not view.warm()
+    link(zone)
+    view.tick()
+    assert view.warm()
+
+
+def test_and_no_longer_than_a_silent_host(view: ZoneManager, zone: Zone, clock: Clock) -> None:
+    link(zone, polled_at=None, summary_at=None, is_active=False)
+    hear(view, zone, report("h1"), report("h2"))
+    clock.at += 16
+    view.tick()
+    assert view.warm()
+
+
+def test_news_of_links_is_looked_at_between_two_ticks(zone: Zone) -> None:
+    view = ZoneManager(Placement(), Timing(), {}, zone, zone.send)
+    echoes: list[int] = []
+    looked, rows = threading.Event(), zone.links
+
+    def look() -> list[dict[str, Any]]:
+        echoes.append(sum(isinstance(message, Echo) for message in zone.sent))
+        looked.set()
+        return rows()
+
+    zone.links = look  # type: ignore[method-assign]
+    view.start()
+    try:
+        deadline = time.monotonic() + 20.0
+        while len(echoes) == len(set(echoes)):  # each tick echoes once before it looks
+            assert looked.wait(max(0.0, deadline - time.monotonic()))
+            looked.clear()
+            view.heard([LinksChanged()])
+    finally:
+        view.stop(10.0)
+
+
+def test_this_zones_own_name_is_here(zone: Zone, clock: Clock) -> None:
+    zone.now = lambda: clock.at
+    view = ZoneManager(Placement(), Timing(), {}, zone, zone.send, name="top", zone_uuid="top-uuid")
+    link(zone)
+    hear(view, zone, report("h1"))
+    view.tick()
+    assert view.choose(request(hints={"zone": "top"}), {}, "a1").target == "h1"
+    assert view.choose(request(hints={"zone": "to-east"}), {}, "a2").target == "east"

@@ -1,8 +1,19 @@
 """When a request that finds nothing is turned away, and when it looks again."""
 
+from typing import Any
+
+import pytest
+
 from tests.hosts import flavor, report, request, table_of
+from zones.capabilities.classes import CapabilityClass, Slots
+from zones.capabilities.host_row import Version
+from zones.capabilities.link_table import LinkState, LinkTable
+from zones.capabilities.summary import Entry
 from zones.config import Placement
-from zones.scheduler.choose import choose
+from zones.protocol import HostReport
+from zones.scheduler.choose import Choice, choose
+from zones.scheduler.explain import explain, render
+from zones.scheduler.links import Links
 from zones.scheduler.memory import Refusals
 from zones.scheduler.policy import Policy
 
@@ -25,3 +36,81 @@ def test_the_likeliest_host_is_asked_when_nobody_refused_lately() -> None:
     assert (choice.target, choice.maybe) == ("h2", True)
     asked = {"h1": (1, 1), "h2": (1, 1)}
     assert choose(request(like=BIG), asked, table, POLICY, Refusals(), 0.0).target is None
+
+
+# ------------------------------------------------------------------ hosts and links
+
+ROOM = [CapabilityClass("az", 1, {}, [Slots(1, 4096, 10, 5)])]
+
+
+def links(**classes: list[CapabilityClass]) -> Links:
+    """Links by name, each with these classes and the version (0, 5), in a zone called `top`."""
+    table = LinkTable()
+    for name, kinds in classes.items():
+        table.apply(LinkState(name, name, entries={name: Entry(name, classes=kinds)}, version=(0, 5)))
+    return Links(table, Refusals(), "top")
+
+
+def pick(asked: dict[str, Version], known: Links, *hosts: HostReport, now: float = 1.0,
+         **given: Any) -> Choice:
+    return choose(request(like=BIG, **given), asked, table_of(*hosts), POLICY, Refusals(), now, known)
+
+
+EMPTY, FULL = report("h1"), report("h1", ram_used=8000)
+
+
+@pytest.mark.parametrize(("host", "kinds", "asked", "found"), [
+    (EMPTY, ROOM, [], ("h1", "host", False)), (FULL, ROOM, [], ("east", "link", False)),
+    (FULL, [], [], ("h1", "host", True)), (FULL, [], ["h1"], ("east", "link", True)),
+    (FULL, [], ["h1", "east"], (None, "host", False))])
+def test_local_first_then_the_best_link_then_the_maybes_in_the_same_order(
+        host: HostReport, kinds: list[CapabilityClass], asked: list[str], found: tuple[Any, ...]) -> None:
+    choice = pick(dict.fromkeys(asked, (1, 5)), links(east=kinds), host)
+    assert (choice.target, choice.kind, choice.maybe) == found
+
+
+def test_a_zone_without_hosts_sends_everything_on() -> None:
+    choice = pick({}, links(east=ROOM, west=[]))
+    assert (choice.target, choice.kind) == ("east", "link")
+    assert choice.decision.links is not None and choice.decision.links.considered == 2
+
+
+def test_a_link_that_refused_is_asked_again_only_with_a_newer_summary() -> None:
+    known = links(east=ROOM)
+    assert pick({"east": (0, 5)}, known).target is None
+    assert pick({"east": (0, 4)}, known).target == "east"
+    known.table.apply(LinkState("east", "east", entries={"east": Entry("east")}, version=(0, 6)))
+    assert pick({"east": (0, 5)}, known).target is None, "never again as a maybe"
+
+
+def test_the_version_of_a_link_is_its_head_in_whatever_feed() -> None:
+    known = links()
+    known.table.apply(LinkState("east", "east", entries={"east": Entry("east", classes=ROOM)},
+                                version=(3, 5)))
+    assert pick({"east": (0, 5)}, known).target is None
+    assert pick({"east": (0, 4)}, known).target == "east"
+
+
+def test_a_link_that_just_refused_others_is_waited_for() -> None:
+    known = links(east=ROOM)
+    known.refusals.remember("east", request(like=BIG).need, (0, 5), 10.0)
+    late = pick({}, known, now=11.0, age=0.5)
+    assert (late.target, late.wait) == (None, True)
+    assert not pick({}, known, now=11.0, age=5.0).wait
+    assert pick({}, known, now=12.5).target == "east"
+
+
+@pytest.mark.parametrize(("zone", "target"), [("top", "h1"), ("east", "east"), ("nowhere", None)])
+def test_the_hint_zone_names_this_zone_or_one_of_the_others(zone: str, target: str | None) -> None:
+    choice = pick({}, links(east=ROOM), EMPTY, hints={"zone": zone})
+    assert choice.target == target
+    words = render(explain(choice.decision, choice.target))
+    if target is None:
+        assert words == (
+            "No valid host: 1 of 1 host is not in the zone that was asked for; zone east is not, and does "
+            "not lead to, the zone that was asked for (wanted nowhere).")
+
+
+def test_without_links_the_hint_zone_still_keeps_the_server_off_these_hosts() -> None:
+    choice = choose(request(hints={"zone": "other"}), {}, table_of(EMPTY), POLICY, Refusals(), 0.0)
+    assert (choice.target, choice.decision.rejected["zone"].count) == (None, 1)
