@@ -1,15 +1,24 @@
 """Writes to servers: every one of them makes a new version that the feed has not numbered yet."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from zones import states
 from zones.db.engine import insert_all_new
 from zones.db.later import Writer
-from zones.db.tables import attempt, server, server_group
+from zones.db.tables import (
+    attempt,
+    peer_project,
+    project,
+    quota_limit,
+    quota_usage,
+    server,
+    server_group,
+)
 
 _LOCK = (sa.select(server).where(server.c.id.in_(sa.bindparam("ids", expanding=True)))
          .order_by(server.c.id).with_for_update())
@@ -17,6 +26,7 @@ _READ = sa.select(server).where(server.c.id.in_(sa.bindparam("ids", expanding=Tr
                                 server.c.deleted.is_(False))
 _CHANGE = (sa.update(server).where(server.c.id == sa.bindparam("b_id"))
            .values(version=server.c.version + 1, feed_seq=None))
+_LARGEST = {sa.Boolean: 2, sa.Integer: 2 ** 31, sa.BigInteger: 2 ** 63, sa.Double: 2 ** 63}
 _WHERE = sa.func.coalesce(server.c.host, server.c.zone_uuid)
 
 
@@ -87,6 +97,40 @@ def hosts_of(conn: Connection, ids: Sequence[str]) -> dict[str, str]:
     rows = conn.execute(sa.select(server.c.id, _WHERE.label("place")).where(
         server.c.id.in_(list(ids)), _WHERE.is_not(None)))
     return {row.id: row.place for row in rows}
+
+
+def at_zone(conn: Connection, zone_uuid: str) -> list[str]:
+    """The ids of the servers that a neighbour has, and that are to stay."""
+    return list(conn.execute(sa.select(server.c.id).where(
+        server.c.zone_uuid == zone_uuid, server.c.deleted.is_(False),
+        server.c.task_state.is_distinct_from("deleting")).order_by(server.c.id)).scalars())
+
+
+def owner_of_project(conn: Connection, project_id: str) -> str | None:
+    """The peer whose project that is here, "" for one of our own; None: nobody here ever had it."""
+    peer: str | None = conn.execute(sa.select(peer_project.c.peer_id).where(
+        peer_project.c.project_id == project_id)).scalar()
+    if peer is not None:
+        return peer
+    ours = [sa.exists().where(column == project_id) for column in (
+        project.c.id, quota_usage.c.project_id, quota_limit.c.project_id)]
+    return "" if conn.execute(sa.select(sa.or_(*ours))).scalar() else None
+
+
+def fits(values: Mapping[str, Any]) -> bool:
+    """Whether a row of `server` can hold these columns: what another zone says need not."""
+    return all(_fits(server.c[name].type, value) for name, value in values.items() if value is not None)
+
+
+def _fits(kind: Any, value: Any) -> bool:
+    if isinstance(value, str):
+        return "\0" not in value and (kind.length is None or len(value) <= kind.length)
+    if isinstance(value, dict | list):
+        try:
+            return b"\\u0000" not in orjson.dumps(value)
+        except TypeError:  # a number of more than 64 bits
+            return False
+    return isinstance(value, float) or -_LARGEST[type(kind)] <= value < _LARGEST[type(kind)]
 
 
 def prune(conn: Connection, before: float) -> int:

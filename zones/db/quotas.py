@@ -108,6 +108,16 @@ def release(conn: Connection, owner_peer: str, project_id: str,
                             **{f"less_{name}": count for name, count in less.items()}})
 
 
+def count(conn: Connection, owner_peer: str, project_id: str, instances: int, cores: int, ram: int) -> None:
+    """Count what is there already, more or less than before, whatever the limits say."""
+    change = (instances, cores, ram)
+    if any(number > 0 for number in change):
+        reserve(conn, owner_peer, project_id, Quota(instances=-1, cores=-1, ram=-1),
+                *(max(0, number) for number in change))
+    if any(number < 0 for number in change):
+        release(conn, owner_peer, project_id, *(max(0, -number) for number in change))
+
+
 def usage(conn: Connection, owner_peer: str, project_id: str) -> dict[str, int]:
     """What the project's servers take: instances, cores, ram."""
     row = conn.execute(_USAGE, {"owner": owner_peer, "project": project_id}).first()

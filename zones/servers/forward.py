@@ -54,15 +54,17 @@ def _below(availability_zone: str | None, link: str) -> str | None:
 
 
 def answered(core: Core, zone_uuid: str, answers: Sequence[Answered],
-             told: Told = lambda answer, attempt: None) -> None:
-    """Apply what a neighbour answers to boots and recalls; then tell `told` of each answer, with the
-    attempt's row."""
+             told: Told = lambda attempt: None) -> None:
+    """Apply what a neighbour answers to boots and recalls; then tell `told` of each attempt."""
     for start in range(0, len(answers), MOST):
-        some = answers[start:start + MOST]
-        applied = core.db.run(_apply, core, zone_uuid, some)
-        for answer in some:
-            told(answer, applied.attempts.get(answer.attempt))
-        steps.after(applied)
+        tell(core.db.run(_apply, core, zone_uuid, answers[start:start + MOST]), told)
+
+
+def tell(applied: Batch, told: Told) -> None:
+    """What follows the commit of a batch of answers, or of documents."""
+    for attempt in applied.attempts.values():
+        told(attempt)
+    steps.after(applied)
 
 
 def pushed(core: Core, zone_uuid: str, server_id: str) -> None:

@@ -135,5 +135,5 @@ def fault(message: str, reason: str, at: float, code: int = 500) -> dict[str, An
     return {"code": code, "message": message[:255], "reason": reason, "created": at}
 
 
-Told = Callable[[Any, Row | None], object]
-"""Is told of each answer after its commit, with the attempt's row if there is one."""
+Told = Callable[[Row], object]
+"""Is told, after the commit, of each attempt at a neighbour that was spoken of, as its row is now."""
