@@ -42,11 +42,13 @@ class Api:
     quota: Quota = field(default_factory=Quota)
     hosts: list[HostReport] = field(default_factory=list)
     core: Any = None
+    more: dict[str, Any] = field(default_factory=dict)
+    """Further parts."""
 
     def __post_init__(self) -> None:
         config = Config(data_dir=Path("unused"), quota=self.quota)
         parts = Parts(core=cast(Any, self.core), db=self.db, config=config, hosts=lambda: list(self.hosts),
-                      host_status=self._host_status)
+                      host_status=self._host_status, **self.more)
         self._service = Service(ROUTES, parts, DIALECT, self._authenticate, Policy().may)
 
     def _host_status(self, host: str) -> str:

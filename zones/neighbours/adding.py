@@ -140,23 +140,29 @@ def delete(db: Database, link_id: int, *, force: bool = False) -> None:
 
 def _look(means: Means, wanted: NewLink) -> tuple[NewLink, Info]:
     """What the neighbour says, and the link with the URL at which one logs in there."""
-    if not wanted.auth_url:
-        found = means.discover(wanted.api_url, wanted.cacert)
-        wanted = replace(wanted, auth_url=_url(found))
+    try:
+        if not wanted.auth_url:
+            wanted = replace(wanted, auth_url=_url(means.discover(wanted.api_url, wanted.cacert)))
+        return wanted, _ask(means, wanted)
+    except (Unavailable, Unknown) as error:
+        if error.code == "link_login":
+            raise Conflict(error.message, code="link_login") from error
+        error.message = f"{error.message}; try again, {_HINT}"
+        raise
+
+
+def _ask(means: Means, wanted: NewLink) -> Info:
+    """What the neighbour says of itself, when it speaks as we do and takes us as a peer."""
     neighbour = means.connect(Link(
         id=0, zone_uuid="", name=wanted.name or wanted.api_url, api_url=wanted.api_url,
         auth_url=wanted.auth_url, username=wanted.username, password=wanted.password,
         project=wanted.project, domain=wanted.domain, cacert=wanted.cacert))
     try:
         info, _ = neighbour.info(None)
-        _check_speaks(info, wanted)
+        checked = _check_speaks(info, wanted)
         neighbour.document(str(uuid.uuid4()))  # of a server that nobody has: may we ask at all?
-    except (Unavailable, Unknown) as error:
-        if error.code == "link_login":
-            raise Conflict(error.message, code="link_login") from error
-        error.message = f"{error.message}; try again, {_HINT}"
-        raise
-    except Conflict:
+        return checked
+    except (Unavailable, Unknown, Conflict):
         raise
     except ZonesError as error:  # its 401 or 403 must not look like ours to the operator's client
         raise Conflict(f"the zone at {wanted.api_url} does not take {wanted.username!r} as a peer "
@@ -164,12 +170,10 @@ def _look(means: Means, wanted: NewLink) -> tuple[NewLink, Info]:
                        code="link_refused") from error
     finally:
         neighbour.close()
-    assert info is not None
-    return wanted, info
 
 
-def _check_speaks(info: Info | None, wanted: NewLink) -> None:
-    """Raises `Conflict` for who is no zone, or none that speaks as we do."""
+def _check_speaks(info: Info | None, wanted: NewLink) -> Info:
+    """The answer. Raises `Conflict` for who is no zone, or none that speaks as we do."""
     if info is None or not _is_uuid(info.uuid):
         raise Conflict(f"what answers at {wanted.api_url} does not say which zone it is", code="bad_answer")
     least, most = info.protocol.get("min"), info.protocol.get("max")
@@ -178,6 +182,7 @@ def _check_speaks(info: Info | None, wanted: NewLink) -> None:
         raise Conflict(f"the zone at {wanted.api_url} speaks the versions {least} to {most} of the protocol, "
                        f"this one {protocol.OLDEST} to {protocol.VERSION}; update the older one",
                        code="protocol")
+    return info
 
 
 def _check_is_new(db: Database, means: Means, info: Info) -> None:

@@ -9,6 +9,7 @@ from zones.config import Config
 from zones.db.engine import Database
 from zones.errors import Unavailable
 from zones.image.arriving import Arriving
+from zones.neighbours.adding import Means
 from zones.protocol import HostReport, ImageValue
 from zones.protocol.neighbours import Origin, ServerDoc
 from zones.servers.core import Core
@@ -60,6 +61,10 @@ def _nothing_heard(zone_uuid: str, doc: ServerDoc) -> None:
     """A zone without links hears of no servers."""
 
 
+def _nobody_asks() -> None:
+    """Nobody looks at links here."""
+
+
 def _in_clear(text: str) -> str:
     raise Unavailable("This process has no key for secrets.", code="no_key")
 
@@ -89,6 +94,10 @@ class Parts:
     moved: Moved | None = None
     arriving: Arriving | None = None
     """The images that neighbours push here; None where this zone's images are kept elsewhere."""
+    adding: Means | None = None
+    """How neighbours are looked at before they are linked; None where links are not made."""
+    links_changed: Callable[[], object] = _nobody_asks
+    """Tells every process of the zone that a link was added, changed or deleted."""
     seal: Callable[[str], str] = _in_clear
     unseal: Callable[[str], str] = _in_clear
     """Secrets at rest, such as the password of a link."""

@@ -29,8 +29,8 @@ from zones.api.compute import (
     tags,
     usage,
     versions,
-    zone_info,
 )
+from zones.api.compute.zone_routes import ZONE_ROUTES
 from zones.api.wsgi import Call, Handler, Reply, Route, Routes
 from zones.errors import Invalid
 
@@ -132,9 +132,7 @@ V21: Routes = {
         "GET": Route(server_groups.show, "os_compute_api:os-server-groups:show"),
         "DELETE": Route(server_groups.delete, "os_compute_api:os-server-groups:delete")},
 
-    # -------------------------------------------------------------- zones
-    "/os-zones/info": {"GET": Route(zone_info.info, "os_compute_api:os-zones:info")},
-    "/zones/info": {"GET": Route(zone_info.info, "os_compute_api:os-zones:info")},
+    **ZONE_ROUTES,
 
     # -------------------------------------------------------------- hosts as operators see them
     "/os-availability-zone": {

@@ -1,7 +1,7 @@
 """The field types that several nouns share, and the compiler of their schemas."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import fastjsonschema
@@ -12,6 +12,7 @@ Schema = Mapping[str, Any]
 Check = Callable[[Any], Any]
 
 MAX_INT = 0x7FFFFFFF
+SECRET, HIDDEN = frozenset({"password", "adminPass"}), "***"
 NAME: Schema = {"type": "string", "minLength": 1, "maxLength": 255,
                 "pattern": r"^(?!\s)[^\x00-\x1f\x7f]*(?<!\s)$"}
 """Printable, with no space at either end."""
@@ -55,11 +56,20 @@ def compiled(schema: Schema) -> Check:
             return validate(body)
         except fastjsonschema.JsonSchemaValueException as error:
             where = ".".join(str(step) for step in error.path[1:]) or "body"
-            shown = repr(error.value)
+            shown = repr(_readable(error.path, error.value))
             shown = f"{shown[:77]}…" if len(shown) > 80 else shown
             raise Invalid(f"Invalid input for field/attribute {where}. Value: {shown}. {_words(error)}",
                           code="bad_body") from error
     return check
+
+
+def _readable(path: Sequence[Any], value: Any) -> Any:
+    """A value that may stand in an answer, and so in the client's log: no password, not even a bad one."""
+    if not SECRET.isdisjoint(str(step) for step in path):
+        return HIDDEN
+    if isinstance(value, dict):
+        return {name: HIDDEN if name in SECRET else _readable((), inner) for name, inner in value.items()}
+    return value
 
 
 def _words(error: fastjsonschema.JsonSchemaValueException) -> str:
