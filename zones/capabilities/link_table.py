@@ -40,10 +40,12 @@ class LinkState:
     def taken(self, need: Capacity) -> int:
         """How many slots of this shape what is in flight may take: one each at least, more where it is
         larger. Servers of any shapes may each spoil a slot on a host of its own."""
-        if not self.held_servers:
-            return 0
-        return max(self.held_servers, *(
-            -(-held // wanted) for held, wanted in zip(self.held, need, strict=True) if wanted > 0), 0)
+        taken = self.held_servers
+        if taken:
+            for held, wanted in zip(self.held, need, strict=True):
+                if wanted > 0 and held > taken * wanted:
+                    taken = -(-held // wanted)
+        return taken
 
 
 class LinkTable:

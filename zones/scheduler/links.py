@@ -7,6 +7,7 @@ a summary that is young enough says no for good; no free slots, or no young summ
 from collections.abc import Iterator
 from dataclasses import dataclass
 from heapq import nsmallest
+from operator import itemgetter
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -23,6 +24,9 @@ from zones.scheduler.requirements import Requirement, of_extra_specs, of_hint
 LEAST_HOPS = 2
 """Hops that a request must have left to be sent on: one is for the zone that takes it."""
 MEMO_KEPT = 256
+_Placed = tuple[bool, float, int, int, LinkState]
+"""(Is a parent, −weight, tie, slots, link): the first three are the order."""
+_ORDER = itemgetter(0, 1, 2)
 _CLOSED = {"inactive": "zone_inactive", "cordoned": "zone_cordoned", "draining": "zone_cordoned"}
 
 
@@ -36,8 +40,8 @@ class Links:
 
 
 class _Wanted(NamedTuple):
-    """What decides how many slots the entries of one link have: the key of its memo. `inside` is the
-    availability zone below the link (None: any), `zone` the hint, `walked` the path so far."""
+    """What decides how many slots the entries of one link have. `inside` is the availability zone below
+    the link (None: any), `zone` the hint, `walked` the path so far."""
 
     need: Capacity
     inside: str | None
@@ -57,8 +61,8 @@ class _Offer(NamedTuple):
 def place_on_links(request: PlacementRequest, links: Links, now: float, keep: int = 16) -> Decision:
     """Rank the links that may take the server. A weight is offset + scale × n / (n + 1), where n is how
     many servers of this shape still fit there: 0..1 whatever else there is. Children go before parents."""
-    ranked: list[tuple[tuple[bool, float, int], Candidate]] = []
-    maybes: list[tuple[tuple[bool, float, int], Candidate]] = []
+    ranked: list[_Placed] = []
+    maybes: list[_Placed] = []
     rejected: dict[str, list[dict[str, Any]]] = {}
     counts: dict[str, int] = {}
     judge = _Judge(request, links.here, now)
@@ -71,17 +75,16 @@ def place_on_links(request: PlacementRequest, links: Links, now: float, keep: in
             if len(examples) < EXAMPLES:
                 examples.append({"host": link.name, **judge.numbers(code)})
         if not code or possible:
-            share = slots / (slots + 1)
-            weight = link.weight_offset + link.weight_scale * share
-            key = (link.relation == "parent", -weight, crc32(link.zone_uuid.encode(), salt))
-            (maybes if code else ranked).append(
-                (key, Candidate(link.zone_uuid, "", weight, {"room": share}, "link", link.name)))
+            weight = link.weight_offset + link.weight_scale * slots / (slots + 1)
+            (maybes if code else ranked).append((
+                link.relation == "parent", -weight, crc32(link.zone_uuid.encode(), salt), slots, link))
     return Decision(request.need, len(links.table), len(ranked), _best(ranked, keep), _best(maybes, keep),
                     {code: Rejection(count, rejected[code]) for code, count in counts.items()})
 
 
-def _best(found: list[tuple[tuple[bool, float, int], Candidate]], keep: int) -> list[Candidate]:
-    return [one for _, one in nsmallest(keep, found, key=lambda pair: pair[0])]
+def _best(found: list[_Placed], keep: int) -> list[Candidate]:
+    return [Candidate(link.zone_uuid, "", -weight, {"room": slots / (slots + 1)}, "link", link.name)
+            for _, weight, _, slots, link in nsmallest(keep, found, key=_ORDER)]
 
 
 def local_only(request: PlacementRequest) -> bool:
@@ -116,7 +119,10 @@ class _Judge:
             "zone": {"wanted": self._zone}, "availability_zone": {"wanted": spec.availability_zone}}
         self._none = self._for_all(here)
         self._anchored = spec.group is not None and spec.group.policy == "affinity" and bool(request.members)
-        self._plain = _Wanted(request.need, None, self._zone, self._required, self._walked)
+        self._anywhere = _Wanted(request.need, None, self._zone, self._required, self._walked)
+        self._key = repr(self._anywhere)  # a text is hashed once, a tuple at each link
+        self._unconditional = not (self._walked or request.excluded or self._anchored
+                                   or request.same_hosts is not None)
 
     def _for_all(self, here: str) -> str:
         """Why no link at all may take it, as a code."""
@@ -151,16 +157,24 @@ class _Judge:
         code = self._none or self._never(link)
         if code:
             return 0, code, False
-        wanted = self._plain
+        wanted, key = self._anywhere, self._key
         if self._request.spec.availability_zone:
             inside = below(self._request.spec.availability_zone, link.name)
             if inside is None:
                 return 0, "availability_zone", False
-            wanted = wanted._replace(inside=inside or None)
-        own = link.entries.get(link.zone_uuid) if link.entries else None
-        if link.closed or own is None or own.age + self._now - link.heard_at > OLDEST:
+            if inside:
+                wanted = wanted._replace(inside=inside)
+                key = repr(wanted)
+        if link.closed:
             return 0, "zone_silent", True
-        offer = _offer(link, wanted, self._now)
+        offer: _Offer | None = link.memo.get(key)
+        if offer is None or offer.until < self._now:
+            offer = _offer(link, wanted, self._now)
+            if offer is None:
+                return 0, "zone_silent", True
+            if len(link.memo) >= MEMO_KEPT:
+                link.memo.clear()
+            link.memo[key] = offer
         if offer.code:
             return 0, offer.code, False
         if link.zone_uuid in self._request.refused_lately:
@@ -173,6 +187,8 @@ class _Judge:
         request, uuid = self._request, link.zone_uuid
         if link.closed in _CLOSED:
             return _CLOSED[link.closed]
+        if self._unconditional:
+            return ""
         if uuid in self._walked:
             return "loop"
         if uuid in request.excluded:
@@ -184,17 +200,11 @@ class _Judge:
         return ""
 
 
-def _offer(link: LinkState, wanted: _Wanted, now: float) -> _Offer:
-    """What the link's entries offer, remembered until the first of them is too old."""
-    known: _Offer | None = link.memo.get(wanted)
-    if known is None or known.until < now:
-        if len(link.memo) >= MEMO_KEPT:
-            link.memo.clear()
-        known = link.memo[wanted] = _count(link, wanted, now)
-    return known
-
-
-def _count(link: LinkState, wanted: _Wanted, now: float) -> _Offer:
+def _offer(link: LinkState, wanted: _Wanted, now: float) -> _Offer | None:
+    """What the link's entries offer until the first of them is too old; None where its own is."""
+    own = link.entries.get(link.zone_uuid) if link.entries else None
+    if own is None or own.age + now - link.heard_at > OLDEST:
+        return None
     slots, until, matched = 0, float("inf"), False
     code = _hardest(wanted)
     reached = -1
