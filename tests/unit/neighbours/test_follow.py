@@ -1,4 +1,4 @@
-"""Following a feed: a mirror converges on what the neighbour has, and nothing is deleted on one empty word."""
+"""Following a feed: a mirror converges on what the neighbour has; one empty word deletes nothing."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -242,7 +242,8 @@ def test_what_comes_after_the_lead_is_lost_is_dropped(world: World) -> None:
     assert (world.copy.cursor, world.copy.rows) == ("e0.1", {"s0": 1})
 
 
-@pytest.mark.parametrize("cursor", ["", "5", ".5", "e0.", "e0.x", "e0.5.y", f"{'e' * 37}.5", "e0." + "9" * 30])
+@pytest.mark.parametrize("cursor", [
+    "", "5", ".5", "e0.", "e0.x", "e0.5.y", f"{'e' * 37}.5", "e0." + "9" * 30])
 def test_a_cursor_that_is_none_is_not_kept(world: World, cursor: str) -> None:
     class Bad(Child):
         def changes(self, *args: Any) -> Changes:

@@ -128,9 +128,9 @@ def test_any_sequence_of_outcomes_leaves_the_row_consistent(
         outcomes: list[poll.Outcome], failures_to_offline: int) -> None:
     config = Links(failures_to_offline=failures_to_offline)
     now, in_a_row = row(), 0
-    for at, outcome in enumerate(outcomes, 1):
-        if isinstance(outcome, poll.Same) and now["etag"] is None:
-            outcome = poll.Failed(poll.BAD_ANSWER, "why")  # as `ask` sees it
+    for at, drawn in enumerate(outcomes, 1):
+        unasked = isinstance(drawn, poll.Same) and now["etag"] is None
+        outcome = poll.Failed(poll.BAD_ANSWER, "why") if unasked else drawn  # as `ask` sees it
         before, now = now, {**now, **poll.polled(now, outcome, float(at), config)}
         good = isinstance(outcome, poll.Same) or (
             isinstance(outcome, poll.Told) and outcome.info.uuid == "z" and outcome.info.protocol["min"] == 1)
