@@ -3,22 +3,23 @@
 from zones.api.compute import zone_images, zone_info, zones
 from zones.api.wsgi import Route, Routes
 
-RULE = "os_compute_api:os-zones:"
-
 _ROUTES: Routes = {
-    "": {"GET": Route(zones.index, f"{RULE}index"), "POST": Route(zones.create, f"{RULE}create")},
-    "/detail": {"GET": Route(zones.index, f"{RULE}detail")},
-    "/info": {"GET": Route(zone_info.info, f"{RULE}info")},
-    "/images": {"POST": Route(zone_images.offer, f"{RULE}images")},
-    "/images/{image_id}": {"DELETE": Route(zone_images.delete, f"{RULE}images")},
+    "": {
+        "GET": Route(zones.index, "os_compute_api:os-zones:index"),
+        "POST": Route(zones.create, "os_compute_api:os-zones:create")},
+    "/detail": {"GET": Route(zones.index, "os_compute_api:os-zones:detail")},
+    "/info": {"GET": Route(zone_info.info, "os_compute_api:os-zones:info")},
+    "/images": {"POST": Route(zone_images.offer, "os_compute_api:os-zones:images")},
+    "/images/{image_id}": {"DELETE": Route(zone_images.delete, "os_compute_api:os-zones:images")},
     "/images/{image_id}/file": {
-        "GET": Route(zone_images.download, f"{RULE}images"),
-        "PUT": Route(zone_images.upload, f"{RULE}images")},
-    "/tree": {"GET": Route(zones.tree, f"{RULE}tree")},
+        "GET": Route(zone_images.download, "os_compute_api:os-zones:images"),
+        "PUT": Route(zone_images.upload, "os_compute_api:os-zones:images")},
+    "/tree": {"GET": Route(zones.tree, "os_compute_api:os-zones:tree")},
     "/{id}": {
-        "GET": Route(zones.show, f"{RULE}show"), "PUT": Route(zones.update, f"{RULE}update"),
-        "DELETE": Route(zones.delete, f"{RULE}delete")},
-    "/{id}/action": {"POST": Route(zones.action, f"{RULE}cordon")},
+        "GET": Route(zones.show, "os_compute_api:os-zones:show"),
+        "PUT": Route(zones.update, "os_compute_api:os-zones:update"),
+        "DELETE": Route(zones.delete, "os_compute_api:os-zones:delete")},
+    "/{id}/action": {"POST": Route(zones.action, "os_compute_api:os-zones:cordon")},
 }
 ZONE_ROUTES: Routes = {f"{prefix}{path}": methods for prefix in ("/os-zones", "/zones")
                        for path, methods in _ROUTES.items()}
