@@ -13,12 +13,13 @@ from zones.errors import Invalid, NotFound
 from zones.servers import read
 
 OF_DELETED, PAGED, CHANGED_BEFORE = (2, 21), (2, 58), (2, 66)
-_FILTERS = ("limit", "marker", "changes-since", "changes-before")
+FILTERS = ("limit", "marker", "changes-since", "changes-before")
+"""The query parameters, the last of them since 2.66."""
 
 
 def index(call: Call) -> Reply:
     """GET /servers/{server_id}/os-instance-actions."""
-    wanted = _query(call)
+    wanted = query_of(call)
     rows = call.parts.db.run(db.of_server, _server(call).id, wanted)
     body: dict[str, Any] = {"instanceActions": [view.brief(call.version, row) for row in rows]}
     more = query.next_link(call, rows, wanted.limit or 0, rows[-1]["request_id"] if rows else "")
@@ -44,10 +45,11 @@ def _server(call: Call) -> ServerRow:
                     deleted=call.version >= OF_DELETED)
 
 
-def _query(call: Call) -> ActionQuery:
+def query_of(call: Call) -> ActionQuery:
+    """Which actions are asked for. Raises `Invalid`."""
     if call.version < PAGED:
         return ActionQuery()
-    query.only(call, _FILTERS if call.version >= CHANGED_BEFORE else _FILTERS[:3], since=PAGED)
+    query.only(call, FILTERS if call.version >= CHANGED_BEFORE else FILTERS[:3], since=PAGED)
     since = query.text(call, "changes-since")
     before = query.text(call, "changes-before") if call.version >= CHANGED_BEFORE else None
     found = ActionQuery(

@@ -30,6 +30,7 @@ from zones.api.compute import (
     usage,
     versions,
 )
+from zones.api.compute.proxy import routes_where_they_run
 from zones.api.compute.zone_routes import ZONE_ROUTES
 from zones.api.wsgi import Call, Handler, Reply, Route, Routes
 from zones.errors import Invalid
@@ -219,9 +220,11 @@ def _routes_in_project(methods: Mapping[str, Route | tuple[Route, ...]]) -> dict
             for method, route in methods.items()}
 
 
+_RUN: Routes = {path: routes_where_they_run(path, methods) for path, methods in V21.items()}
+
 ROUTES: Routes = {
     **VERSIONS,
-    **{f"/v2.1{path}": methods for path, methods in V21.items()},
-    **{f"/v2.1/{{url_project}}{path}": _routes_in_project(methods) for path, methods in V21.items()},
+    **{f"/v2.1{path}": methods for path, methods in _RUN.items()},
+    **{f"/v2.1/{{url_project}}{path}": _routes_in_project(methods) for path, methods in _RUN.items()},
 }
 """What `zones.service` gives to `wsgi.Service`, mounted at the compute service's root."""

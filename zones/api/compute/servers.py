@@ -72,8 +72,19 @@ def create(call: Call) -> Reply:
 
 def update(call: Call) -> Reply:
     """PUT /servers/{server_id}."""
-    given = call.json(schema.update(call.version))["server"]
+    given = check_update(call, call.json())
     edit.update(call.parts.core, call.caller, id_of(call), _columns(given))
+    return updated(call)
+
+
+def check_update(call: Call, body: Any) -> Mapping[str, Any]:
+    """What a PUT asks for. Raises `Invalid`."""
+    given: Mapping[str, Any] = schema.update(call.version)(body)["server"]
+    return given
+
+
+def updated(call: Call) -> Reply:
+    """The answer to a PUT: the server as it is known here now."""
     return Reply(200, {"server": view.full(view.look_of(call), server_of(call), group=True,
                                            extended=call.version >= (2, 75))})
 

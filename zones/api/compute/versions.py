@@ -30,15 +30,20 @@ def version_of(request: webob.Request) -> Version:
         return MIN
     if asked == "latest":
         return MAX
-    form = _FORM.fullmatch(asked)
-    if form is None:
+    version = parse(asked)
+    if version is None:
         raise Invalid(f"API Version String '{asked[:64]}' is of invalid format. Must be of format "
                       "MajorNum.MinorNum.", code="malformed_microversion")
-    version = (int(form[1]), int(form[2]))
     if not MIN <= version <= MAX:
         raise Invalid(f"Version {asked} is not supported by the API. Minimum is {_text(MIN)} and "
                       f"maximum is {_text(MAX)}.", code="bad_microversion")
     return version
+
+
+def parse(text: str) -> Version | None:
+    """A microversion such as "2.90"; None for any other text."""
+    form = _FORM.fullmatch(text)
+    return None if form is None else (int(form[1]), int(form[2]))
 
 
 def _asked(request: webob.Request) -> str | None:

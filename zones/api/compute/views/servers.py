@@ -20,6 +20,9 @@ from zones.db.servers import ServerRow
 DISK_CONFIG = "AUTO"
 """`OS-DCF:diskConfig` of every server: the root disk has the flavor's size, the guest grows into it."""
 
+SILENT_SHOWN = (2, 69)
+"""From here on a server whose zone does not answer is UNKNOWN; before, it is as it was last known."""
+
 _SHOW_PROGRESS = frozenset({"ACTIVE", "BUILD", "REBUILD", "RESIZE", "VERIFY_RESIZE"})
 _SHOW_FAULT = frozenset({"ERROR", "DELETED"})
 _CHUNK = 100
@@ -34,8 +37,8 @@ class Look:
     """What one request may see, and how: made once for all of its servers.
 
     `host_status` is None where policy hides it, else host → UP, MAINTENANCE or UNKNOWN, asked for
-    each host that is shown, for a zone may have ten thousand; `silent_links` are the neighbours that
-    do not answer now.
+    each host that is shown, for a zone may have ten thousand; `answering` are the neighbours that are
+    linked and answer now.
     """
 
     version: Version
@@ -45,7 +48,7 @@ class Look:
     extra_specs: bool
     fault_details: bool
     host_status: Callable[[str], str] | None
-    silent_links: frozenset[str] = frozenset()
+    answering: frozenset[str] = frozenset()
     flavors: dict[str, Any] = field(default_factory=dict)
     groups: dict[str | None, Any] = field(default_factory=dict)
     host_ids: dict[tuple[str, str | None], str] = field(default_factory=dict)
@@ -62,7 +65,12 @@ def look_of(call: Call) -> Look:
     specs = call.version >= (2, 47) and call.may("os_compute_api:servers:show:flavor-extra-specs")
     return Look(version=call.version, here=call.url(f"/v2.1{below}"), bookmark=call.url(below),
                 attributes=attributes, extra_specs=specs, fault_details=call.caller.is_admin,
-                host_status=host_status)
+                host_status=host_status, answering=_answering(call))
+
+
+def _answering(call: Call) -> frozenset[str]:
+    linked = frozenset(link.zone_uuid for link in call.parts.links())
+    return linked - call.parts.silent() if linked else linked
 
 
 def links(look: Look, server_id: str) -> list[dict[str, str]]:
@@ -119,8 +127,8 @@ def _pieces(look: Look, rows: Sequence[ServerRow]) -> Iterator[bytes]:
 
 def _core(look: Look, row: ServerRow) -> dict[str, Any]:
     status = states.status(row.vm_state, row.task_state)
-    if row.zone_uuid is not None and row.zone_uuid in look.silent_links and look.version >= (2, 69):
-        status = "UNKNOWN"
+    if row.zone_uuid is not None and look.version >= SILENT_SHOWN and not row.deleted:
+        status = status if row.zone_uuid in look.answering else "UNKNOWN"
     image: Any = ""
     if row.image_id:
         image = {"id": row.image_id, "links": [
@@ -160,8 +168,7 @@ def _extend(look: Look, row: ServerRow, shown: dict[str, Any]) -> None:
 
 
 def _add_attributes(look: Look, row: ServerRow, shown: dict[str, Any]) -> None:
-    shown["OS-EXT-SRV-ATTR:host"] = row.host
-    shown["OS-EXT-SRV-ATTR:hypervisor_hostname"] = row.host
+    shown["OS-EXT-SRV-ATTR:host"] = shown["OS-EXT-SRV-ATTR:hypervisor_hostname"] = host_of(row)
     shown["OS-EXT-SRV-ATTR:instance_name"] = f"instance-{row.id[:8]}"
     if look.version >= (2, 3):
         shown["OS-EXT-SRV-ATTR:hostname"] = row.hostname
@@ -201,9 +208,17 @@ def security_groups(look: Look, text: str | None) -> Any:
     return shown
 
 
+def host_of(row: ServerRow) -> str | None:
+    """Where a server is, for operators: its host, or the zones down to it, such as "east/rack-7"."""
+    return row.host if row.zone_uuid is None else "/".join(orjson.loads(row.host_path or "[]")) or None
+
+
 def host_id(look: Look, row: ServerRow) -> str:
-    """The host's name as this project may know it: equal for servers of one host, else a riddle."""
-    key = (row.project_id, row.host)
+    """The host's name as this project may know it: equal for servers of one host, else a riddle.
+
+    All that is known of a server in another zone is that zone.
+    """
+    key = (row.project_id, row.host if row.zone_uuid is None else row.zone_uuid)
     shown = look.host_ids.get(key)
     if shown is None:
         shown = look.host_ids[key] = hide_host(*key)
