@@ -1,5 +1,6 @@
 """The Compute API without a network: requests go straight into `wsgi.Service`, on a real database."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -22,7 +23,12 @@ CALLERS = {
     "ann": Caller(user_id="ann", project_id="p1", roles=frozenset({"member"})),
     "reader": Caller(user_id="rea", project_id="p1", roles=frozenset({"reader"})),
     "bob": Caller(user_id="bob", project_id="p2", roles=frozenset({"member"})),
+    **{name: Caller(user_id="zoe", project_id="f1", roles=frozenset({role, "zone_peer"}), owner_peer=peer,
+                    peer=peer, request_id="req-of-the-zone-above")
+       for name, role, peer in (("peer", "member", "peer-1"), ("peer admin", "admin", "peer-1"),
+                                ("other peer", "admin", "peer-2"))},
 }
+"""Peers' callers are as `zones.api.peers.PeerGate` makes them."""
 
 
 @dataclass
@@ -62,10 +68,10 @@ class Api:
         return CALLERS[request.headers["X-Auth-Token"]]
 
     def __call__(self, method: str, path: str, body: Any = None, *, at: str = "2.90",
-                 who: str = "admin") -> Answer:
+                 who: str = "admin", headers: Mapping[str, str] | None = None) -> Answer:
         """One request below `/v2.1`; a body that is bytes is sent as it is."""
         request = webob.Request.blank(f"/v2.1{path}", method=method, headers={
-            "X-Auth-Token": who, "OpenStack-API-Version": f"compute {at}"})
+            "X-Auth-Token": who, "OpenStack-API-Version": f"compute {at}", **(headers or {})})
         if body is not None:
             request.body = body if isinstance(body, bytes) else orjson.dumps(body)
         response = request.get_response(self._service)

@@ -18,6 +18,7 @@ from zones.db import links
 from zones.db.servers import ServerRow
 from zones.errors import Conflict, Unavailable, Unknown, ZonesError
 from zones.protocol.neighbours import ORIGIN, Origin, unpack_origin
+from zones.servers import mirror
 
 LOG = logging.getLogger(__name__)
 CODE = "X-Zone-Error"
@@ -84,7 +85,8 @@ class Hop:
         try:
             doc = self.call.parts.neighbours(self.zone_uuid).document(self.server.id)
             if doc is not None and doc.id == self.server.id:
-                self.call.parts.heard(self.zone_uuid, doc)
+                parts = self.call.parts
+                mirror.document_heard(parts.core, self.zone_uuid, doc, parts.told)
         except ZonesError as error:
             LOG.info("what zone %s has done to server %s is heard later: %s", self.zone_name,
                      self.server.id, error)

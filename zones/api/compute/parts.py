@@ -12,7 +12,8 @@ from zones.image.arriving import Arriving
 from zones.neighbours.adding import Means
 from zones.protocol import HostReport, ImageValue
 from zones.protocol.neighbours import Origin, ServerDoc
-from zones.servers.core import Core
+from zones.servers.core import Core, Row
+from zones.servers.steps import Told
 
 
 class Response(Protocol):
@@ -57,8 +58,8 @@ def _no_push(zone_uuid: str, image: ImageValue, project_id: str) -> None:
     raise Unavailable(f"There is no link to zone {zone_uuid}.", code="zone_down", retry_after=30)
 
 
-def _nothing_heard(zone_uuid: str, doc: ServerDoc) -> None:
-    """A zone without links hears of no servers."""
+def _untold(attempt: Row) -> None:
+    """Nobody counts what is on its way to neighbours."""
 
 
 def _nobody_asks() -> None:
@@ -89,8 +90,8 @@ class Parts:
     """The UUIDs of linked zones that do not answer now."""
     push: Callable[[str, ImageValue, str], None] = _no_push
     """`push(zone_uuid, image, project_id)` returns when that neighbour has the image for that project."""
-    heard: Callable[[str, ServerDoc], None] = _nothing_heard
-    """`heard(zone_uuid, doc)`: a document that was fetched out of turn."""
+    told: Told = _untold
+    """Is told of each attempt that a document which was fetched out of turn speaks of."""
     moved: Moved | None = None
     arriving: Arriving | None = None
     """The images that neighbours push here; None where this zone's images are kept elsewhere."""
