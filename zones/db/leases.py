@@ -93,6 +93,22 @@ def feed_head(conn: Connection) -> int:
 _FEED_HEAD = sa.select(zone.c.feed_head)
 
 
+def generation(conn: Connection) -> tuple[str, int]:
+    """The zone's epoch and the generation of its summary, without the summary."""
+    row = conn.execute(_GENERATION).one()
+    return str(row.epoch), int(row.summary_generation)
+
+
+_GENERATION = sa.select(zone.c.epoch, zone.c.summary_generation)
+
+
+def renew_epoch(conn: Connection) -> str:
+    """Another life of this zone's feed: who followed it compares everything; the new epoch."""
+    epoch = str(uuid.uuid4())
+    conn.execute(sa.update(zone).values(epoch=epoch))
+    return epoch
+
+
 def save_summary(conn: Connection, summary: dict[str, Any]) -> int:
     """Say what the zone's summary is now; a changed one gets the next generation. The one in force.
 
@@ -107,9 +123,9 @@ def save_summary(conn: Connection, summary: dict[str, Any]) -> int:
     moved = row.summary is not None and row.summary.get("feed_head") != summary.get("feed_head")
     if moved and not changed and passed < AT_MOST_EVERY:
         return int(row.summary_generation)
-    generation = int(row.summary_generation) + (changed or moved)
-    conn.execute(sa.update(zone).values(summary=body, summary_at=at, summary_generation=generation))
-    return generation
+    newest = int(row.summary_generation) + (changed or moved)
+    conn.execute(sa.update(zone).values(summary=body, summary_at=at, summary_generation=newest))
+    return newest
 
 
 def settled(old: dict[str, Any] | None, new: dict[str, Any], passed: float, own: str,

@@ -21,7 +21,7 @@ HASTE = 0.5
 IDLE = 5.0
 """Seconds between two looks at whether an inactive link is active again; polling wakes sooner."""
 BREATH = 0.2
-"""Seconds before a neighbour that answered «nothing new» at once is asked again."""
+"""Seconds before a neighbour that answered «nothing new», or the same, at once is asked again."""
 FIRST_PAUSE = 0.5
 
 Row = dict[str, Any]
@@ -96,6 +96,7 @@ class Tended:
         self._apart = apart
         self._line = Line(house.connect)
         self._follower: follow.Follower | None = None
+        self._at = ""
         self._trouble = 0.0
         self._ended = threading.Event()
         self._poll_now = threading.Event()
@@ -214,8 +215,9 @@ class Tended:
             return 2 * BREATH
         if changes.generation != row["generation"]:
             self._poll_now.set()
-        quiet = not (changes.servers or changes.images or changes.more)
-        return BREATH if quiet and time.monotonic() - began < BREATH else 0.0
+        still = changes.cursor == self._at or not (changes.servers or changes.images or changes.more)
+        self._at = changes.cursor
+        return BREATH if still and time.monotonic() - began < BREATH else 0.0
 
 
 class _Mirror:

@@ -19,17 +19,22 @@ def info(call: Call) -> Reply:
     `If-None-Match` of the generation in force.
     """
     asker = _asker(call)
+    known = call.request.headers.get("If-None-Match")
+    if known and known == _etag(asker, *call.parts.db.run(leases.generation)):
+        return Reply(304, None, {"ETag": known})
     row = call.parts.db.run(leases.read_zone)
-    etag = f'"{row["epoch"]}.{row["summary_generation"]}{asker and "." + asker}"'
-    if call.request.headers.get("If-None-Match") == etag:
-        return Reply(304, None, {"ETag": etag})
     summary: dict[str, Any] = row["summary"] or {"zones": {}, "capabilities": {}}
     return Reply(200, {"zone": {
         **summary["capabilities"], "name": row["name"], "uuid": row["uuid"], "epoch": row["epoch"],
         "protocol": {"min": protocol.OLDEST, "max": protocol.VERSION},
         "max_microversion": ".".join(map(str, MAX)), "generation": row["summary_generation"],
         "feed_head": summary.get("feed_head", 0),
-        "zones": _for(asker, summary["zones"], row["age"] or 0.0)}}, {"ETag": etag})
+        "zones": _for(asker, summary["zones"], row["age"] or 0.0)}},
+                 {"ETag": _etag(asker, row["epoch"], row["summary_generation"])})
+
+
+def _etag(asker: str, epoch: str, generation: int) -> str:
+    return f'"{epoch}.{generation}{asker and "." + asker}"'
 
 
 def _asker(call: Call) -> str:
