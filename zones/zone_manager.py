@@ -38,8 +38,6 @@ RECENT = 600.0
 """Seconds that the first look reaches back."""
 HURRY = 0.05
 """Seconds between two looks at the links that news of them asks for."""
-LINK_ROOM_REASONS = states.ROOM_REASONS | {"no_valid_host", "room"}
-"""Codes of a link's refusal that its next summary may take back."""
 
 
 class Records(Protocol):
@@ -137,7 +135,7 @@ class ZoneManager:
         with self._guard:
             version = self._neighbours.table.version_of(attempt["target"])
             if (attempt["state"] == states.REFUSED and version is not None
-                    and (attempt["reason"] or {}).get("code") in LINK_ROOM_REASONS):
+                    and (attempt["reason"] or {}).get("code") in states.ROOM_REASONS):
                 need = Capacity(attempt["vcpus"], attempt["ram"], attempt["disk"])
                 self._links.refusals.remember(attempt["target"], need, version, time.monotonic())
             self._neighbours.know(attempt, time.monotonic())
@@ -240,6 +238,17 @@ class ZoneManager:
         """What this zone says about itself; `shapes` are its flavors'."""
         with self._guard:
             return summary.entry(name, self.table, shapes)
+
+    def deducted(self, zone_uuid: str, entries: dict[str, summary.Entry]) -> dict[str, summary.Entry]:
+        """What a neighbour said, less what is in flight to it: so this zone may tell it on.
+
+        A server that our feed has shown as placed may be missing in the neighbour's last summary.
+        """
+        with self._guard:
+            link = self._neighbours.table.state(zone_uuid)
+            if link is None or not link.held_servers:
+                return entries
+            return summary.less(entries, link.taken)
 
     def view_2011(self) -> dict[str, str]:
         """Capabilities as `/zones/info` gave them in 2011: `compute_ram: "min,max"`."""

@@ -380,3 +380,11 @@ def test_this_zones_own_name_is_here(zone: Zone, clock: Clock) -> None:
     view.tick()
     assert view.choose(request(hints={"zone": "top"}), {}, "a1").target == "h1"
     assert view.choose(request(hints={"zone": "to-east"}), {}, "a2").target == "east"
+
+
+def test_what_a_neighbour_said_is_told_on_less_what_is_in_flight_to_it(linked: ZoneManager) -> None:
+    said = dict(linked.links()[0].entries or {})
+    assert linked.deducted("east", said) is said
+    linked.choose(request("s1"), {}, "a1")
+    assert [slot.count for slot in linked.deducted("east", said)["east"].classes[0].slots] == [1]
+    assert linked.deducted("elsewhere", said) is said

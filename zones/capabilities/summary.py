@@ -4,7 +4,7 @@ Keyed by UUID, so a zone that is reachable by two paths counts once. Ages travel
 so clocks need not agree; only the owner of an entry makes it young.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -113,6 +113,17 @@ def for_neighbour(entries: Mapping[str, Entry], asker: str) -> dict[str, Entry]:
     """A merged map as the zone `asker` may hear it ("": a user): without itself and what came from it."""
     return {uuid: msgspec.structs.replace(one, via="") if one.via else one
             for uuid, one in entries.items() if not asker or asker not in (uuid, one.via)}
+
+
+def less(entries: Mapping[str, Entry], taken: Callable[[Capacity], int]) -> dict[str, Entry]:
+    """The entries of a link without the slots that what is in flight there may take, by shape.
+
+    Nobody knows yet which class it takes them from, so each class promises so many fewer.
+    """
+    return {uuid: msgspec.structs.replace(entry, classes=[msgspec.structs.replace(
+        kind, largest=[], slots=[msgspec.structs.replace(slot, count=max(0, slot.count - taken(
+            Capacity(slot.vcpus, slot.ram, slot.disk)))) for slot in kind.slots])
+        for kind in entry.classes]) for uuid, entry in entries.items()}
 
 
 def to_plain(entries: Mapping[str, Entry]) -> dict[str, Any]:

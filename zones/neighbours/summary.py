@@ -21,6 +21,9 @@ class View(Protocol):
     def entry(self, name: str, shapes: Iterable[Capacity]) -> summary.Entry:
         """What this zone says of its own hosts."""
 
+    def deducted(self, zone_uuid: str, entries: dict[str, summary.Entry]) -> dict[str, summary.Entry]:
+        """What a neighbour said, less what is in flight to it."""
+
     def view_2011(self) -> dict[str, str]:
         """Its capabilities in the form of 2011."""
 
@@ -59,7 +62,8 @@ class Writer:
         found = []
         for row in rows:
             told, entries = self._decoded[row["id"]]
-            found.append(summary.Heard(row["zone_uuid"], entries, max(0.0, at - told), row["name"]))
+            found.append(summary.Heard(row["zone_uuid"], self._view.deducted(row["zone_uuid"], entries),
+                                       max(0.0, at - told), row["name"]))
         return found
 
 

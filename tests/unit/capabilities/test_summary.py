@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.hosts import report, table_of
+from zones.capabilities.classes import room_for
 from zones.capabilities.inflight import InFlight
 from zones.capabilities.room import Capacity
 from zones.capabilities.summary import (
@@ -22,6 +23,7 @@ from zones.capabilities.summary import (
     entry,
     for_neighbour,
     from_plain,
+    less,
     merge,
     to_plain,
 )
@@ -129,3 +131,11 @@ def test_more_classes_than_are_kept_leave_those_with_the_most_hosts() -> None:
     made = entry("z", table, [])
     assert len(made.classes) == CLASSES_KEPT and f"az{CLASSES_KEPT + 4}" in made.availability_zones
     assert from_plain(to_plain({"u": made})) == {"u": made}
+
+
+def test_what_is_in_flight_is_taken_off_each_class_and_leaves_no_promise_of_a_largest_host() -> None:
+    table = table_of(report("h1"), report("h2", availability_zone="az2", ram_used=6144))
+    small, big = Capacity(1, 1024, 10), Capacity(4, 4096, 40)
+    told = less({"e": entry("e", table, [small, big])}, lambda need: 3 if need == small else 1)
+    assert [[slot.count for slot in kind.slots] for kind in told["e"].classes] == [[0, 0], [5, 1]]
+    assert [room_for(Capacity(8, 8192, 100), kind) for kind in told["e"].classes] == [0, 0]

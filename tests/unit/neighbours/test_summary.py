@@ -23,6 +23,7 @@ class View:
     db: Database
     is_warm: bool = True
     servers: int = 0
+    in_flight: dict[str, int] = field(default_factory=dict)
     seen: list[str] = field(default_factory=list)
 
     def warm(self) -> bool:
@@ -36,6 +37,9 @@ class View:
         self.seen.append("entry")
         assert list(shapes)
         return summary.Entry(name, load=summary.Load(servers=self.servers))
+
+    def deducted(self, zone_uuid: str, entries: dict[str, summary.Entry]) -> dict[str, summary.Entry]:
+        return summary.less(entries, lambda need: self.in_flight.get(zone_uuid, 0))
 
     def view_2011(self) -> dict[str, str]:
         return {"hypervisor": "kvm"}
@@ -108,6 +112,16 @@ def test_what_links_said_is_told_with_the_way_to_it(world: World) -> None:
         world.own: ("top", "", []), "uuid-west": ("west", "uuid-west", ["west"]),
         "uuid-gpu": ("gpu", "uuid-west", ["west", "gpu"])}
     assert 5.0 <= zones["uuid-gpu"]["age"] < 60.0
+
+
+def test_what_is_in_flight_to_a_link_is_not_promised_on(world: World) -> None:
+    slots = [{"vcpus": 1, "ram": 64, "disk": 0, "count": 5}]
+    for name in ("west", "east"):
+        world.link(name, {f"uuid-{name}": {"name": name, "classes": [
+            {"availability_zone": "az", "hosts": 1, "slots": slots}]}})
+    world.view.in_flight["uuid-west"] = 2
+    zones = world.write()["zones"]
+    assert [zones[f"uuid-{name}"]["classes"][0]["slots"][0]["count"] for name in ("west", "east")] == [3, 5]
 
 
 def test_a_newer_answer_of_a_link_is_read_and_an_old_one_only_once(
