@@ -61,6 +61,9 @@ setup(
     scripts=["bin/zone-manager", "bin/zone-compute", "bin/zone-admin"],
     entry_points={
         "console_scripts": ["zone-simulated = zones.compute.simulated_cli:main"],
-        "zones.drivers": ["simulated = zones.compute.simulated:SimulatedDriver"],
+        "zones.drivers": [
+            "simulated = zones.compute.simulated:SimulatedDriver",
+            "ec2 = zones.compute.ec2.driver:Ec2Driver",
+        ],
     },
 )

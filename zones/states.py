@@ -11,7 +11,8 @@ from zones.errors import Conflict
 # power_state, as the Compute API gives it (OS-EXT-STS:power_state)
 NOSTATE, RUNNING, PAUSED, SHUTDOWN, CRASHED, SUSPENDED = 0, 1, 3, 4, 6, 7
 
-ROOM_REASONS = frozenset({"vcpus", "ram", "disk", "affinity", "anti_affinity", "room", "no_valid_host"})
+ROOM_REASONS = frozenset({
+    "vcpus", "ram", "disk", "instances", "affinity", "anti_affinity", "room", "no_valid_host"})
 """Reason codes of a host's or a zone's refusal that may be taken back as soon as something else has left."""
 
 # vm_state

@@ -14,7 +14,7 @@ from zones import states
 from zones.compute.book import Book, share_of
 from zones.compute.driver import ComputeDriver, Guest
 from zones.compute.reporter import Reporter
-from zones.errors import NotFound, Unsupported, ZonesError
+from zones.errors import NotFound, Unknown, Unsupported, ZonesError
 from zones.protocol import Act, Answer, Ask, Claim, Done, FlavorValue
 
 LOG = logging.getLogger(__name__)
@@ -53,6 +53,11 @@ class Builder:
                 guest = self._driver.spawn(
                     claim.host, claim.spec, attempt,
                     lambda kind, name: self._book.ledger.record(attempt, kind, name))
+            except Unknown as error:
+                # It may come to be, so no other host may be told to build it: the claim stays, and
+                # the same attempt is built again by whoever keeps house.
+                LOG.warning("whether server %s is built on %s is unknown: %s", claim.server, claim.host,
+                            error.message)
             except Exception as error:
                 self._reporter.failed(claim.host)
                 self._refuse(claim, error)
@@ -118,7 +123,7 @@ class Builder:
                     addresses=claim.addresses if claim is not None else None, **fields)
 
     def _do(self, act: Act, claim: Claim) -> tuple[Claim, dict[str, Any]]:
-        if act.action in ("create_image", "shelve"):
+        if act.action in ("create_image", "shelve") and self._driver.snapshots:
             return self._snapshot(act, claim)
         if act.action not in self._driver.actions:
             raise Unsupported(f"the {self._driver.name} driver can't {act.action.replace('_', ' ')}")

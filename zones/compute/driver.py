@@ -15,6 +15,20 @@ from zones.protocol import ServerSpec
 
 
 @dataclass(frozen=True)
+class Shared:
+    """What several hosts of a service may take together, whatever their own sizes and the ratios are.
+
+    An account with one quota for all its zones; hosts whose `shared` has the same name share it.
+    """
+
+    name: str
+    servers: int
+    vcpus: int
+    ram: int
+    disk: int
+
+
+@dataclass(frozen=True)
 class HostInventory:
     """One host of a driver: its size before any ratio, where it is, and what it offers."""
 
@@ -28,6 +42,8 @@ class HostInventory:
     hypervisor: str = "simulated"
     capabilities: dict[str, list[str]] = field(default_factory=dict)
     live: dict[str, float] = field(default_factory=dict)
+    shared: Shared | None = None
+    """The limits that this host has in common with others; they count in the place of its size."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +65,14 @@ RecordResource = Callable[[str, str], None]
 
 
 class ComputeDriver(Protocol):
-    """The calls; `actions` names the server actions (of `states.ACTIONS`) that `action` can do."""
+    """The calls; `actions` names the server actions (of `states.ACTIONS`) that `action` can do.
+
+    `snapshots`: whether `snapshot` gives anything, and so images, shelve and unshelve are to be had.
+    """
 
     name: str
     actions: frozenset[str]
+    snapshots: bool
 
     def hosts(self) -> list[HostInventory]:
         """The hosts now. Raises when what is driven does not answer: silence is not «no hosts»."""

@@ -22,7 +22,8 @@ BREATH = 25
 """Reports after which others may run: about a millisecond."""
 MAX_RATE = 500.0
 """Reports a second on the timer of one service."""
-ALL_ACTIONS = frozenset(states.ACTIONS) - {"create_image", "shelve", "unshelve"}
+OF_SNAPSHOTS = frozenset({"create_image", "shelve", "unshelve"})
+"""Actions that the service makes of the driver's snapshots."""
 
 
 class Reporter:
@@ -44,7 +45,8 @@ class Reporter:
         self._next_host = 0
         self._failed: dict[str, int] = {}
         self._building: dict[str, int] = {}
-        self._unsupported = sorted(ALL_ACTIONS - driver.actions)
+        offered = driver.actions | (OF_SNAPSHOTS if driver.snapshots else frozenset())
+        self._unsupported = sorted(frozenset(states.ACTIONS) - offered)
         self._thread = threading.Thread(target=self._run, name=f"reporter-{service}", daemon=True)
 
     def start(self) -> None:
@@ -59,7 +61,8 @@ class Reporter:
 
     def touch(self, host: str) -> None:
         """Something on this host has changed."""
-        self._dirty[host] = None
+        for name in self._book.room.fellows(host):
+            self._dirty[name] = None
         self._wake.set()
 
     def all(self) -> None:
@@ -83,11 +86,11 @@ class Reporter:
             return None
         with self._guard:
             self._seq += 1
-            used = self._book.room.used(host)
+            used, size = self._book.room.used(host), self._book.room.size(inventory)
             return HostReport(
                 service=self._service, host=host, boot=self._boot, seq=self._seq,
-                availability_zone=inventory.availability_zone, vcpus=inventory.vcpus,
-                ram=inventory.ram, disk=inventory.disk, vcpus_used=used.vcpus, ram_used=used.ram,
+                availability_zone=inventory.availability_zone, vcpus=size.vcpus,
+                ram=size.ram, disk=size.disk, vcpus_used=used.vcpus, ram_used=used.ram,
                 disk_used=used.disk, servers=used.servers, hypervisor=inventory.hypervisor,
                 building=self._building.get(host, 0), failed_builds=self._failed.get(host, 0),
                 capabilities=inventory.capabilities, live=inventory.live,

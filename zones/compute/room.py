@@ -4,12 +4,13 @@ Plain bookkeeping in memory, rebuilt from the ledger at start. Every change is k
 so that doing it twice is the same as once.
 """
 
+import math
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from zones.capabilities.room import Capacity, capacity, lacking
-from zones.compute.driver import HostInventory
+from zones.compute.driver import HostInventory, Shared
 from zones.config import Placement
 from zones.protocol import GroupValue
 
@@ -46,6 +47,13 @@ class Used:
         self.ram += sign * share.ram
         self.disk += sign * share.disk
         self.servers += sign
+
+    def merge(self, other: "Used") -> None:
+        """Count in all that another one counts."""
+        self.vcpus += other.vcpus
+        self.ram += other.ram
+        self.disk += other.disk
+        self.servers += other.servers
 
 
 class Room:
@@ -86,6 +94,46 @@ class Room:
         """One host, or None when the driver has none of that name."""
         return self._hosts.get(name)
 
+    def fellows(self, host: str) -> list[str]:
+        """The hosts whose room changes with this one's: itself, and those that share limits with it."""
+        mine = self._hosts.get(host)
+        if mine is None or mine.shared is None:
+            return [host]
+        return [name for name, other in list(self._hosts.items())
+                if other.shared is not None and other.shared.name == mine.shared.name]
+
+    def size(self, inventory: HostInventory) -> Capacity:
+        """What the host is to report as its size.
+
+        A host that shares limits is as large as what it holds and what is left in common; undone are
+        the ratios and reserves by which the reader will turn size into room.
+        """
+        if inventory.shared is None:
+            return Capacity(inventory.vcpus, inventory.ram, inventory.disk)
+        with self._lock:
+            left, used = self._left(inventory.shared), self.used(inventory.name)
+        rules = self._placement
+        return Capacity(
+            _unscaled(left.vcpus + used.vcpus, rules.cpu_allocation_ratio, 0),
+            _unscaled(left.ram + used.ram, rules.ram_allocation_ratio, rules.reserved_ram),
+            _unscaled(left.disk + used.disk, rules.disk_allocation_ratio, rules.reserved_disk))
+
+    def _left(self, shared: Shared) -> Capacity:
+        """What is left of shared limits; nothing at all when no further server may be there."""
+        used = self._together(shared.name)
+        if used.servers >= shared.servers:
+            return NOTHING
+        left = Capacity(shared.vcpus - used.vcpus, shared.ram - used.ram, shared.disk - used.disk)
+        return Capacity(*(max(0, amount) for amount in left))
+
+    def _together(self, name: str) -> Used:
+        total = Used()
+        for host, used in self._used.items():
+            inventory = self._hosts.get(host)
+            if inventory is not None and inventory.shared is not None and inventory.shared.name == name:
+                total.merge(used)
+        return total
+
     def used(self, host: str) -> Used:
         """What is taken of a host now."""
         return self._used.get(host) or Used()
@@ -121,13 +169,20 @@ class Room:
         limits = self._limits.get(share.host)
         if limits is None:
             return "no_such_host", f"there is no host {share.host} here"
+        shared = self._hosts[share.host].shared
         used, mine = self.used(share.host), self._shares.get(attempt)
+        where = f"host {share.host}"
+        if shared is not None:
+            used, where = self._together(shared.name), f"{shared.name} with all its hosts"
+            limits = Capacity(shared.vcpus, shared.ram, shared.disk)
+            if mine is None and used.servers >= shared.servers:
+                return "instances", f"{where} has its {shared.servers} servers already"
         taken = Capacity(used.vcpus, used.ram, used.disk).minus(
             Capacity(mine.vcpus, mine.ram, mine.disk) if mine is not None and mine.host == share.host
             else NOTHING)
         need, free = Capacity(share.vcpus, share.ram, share.disk), limits.minus(taken)
         for name in lacking(need, free):
-            return name, (f"host {share.host} has {getattr(free, name)} {_UNITS[name]} left, "
+            return name, (f"{where} has {getattr(free, name)} {_UNITS[name]} left, "
                           f"{getattr(need, name)} are needed")
         return self._group_refusal(attempt, share)
 
@@ -143,3 +198,8 @@ class Room:
         if group.policy == "anti-affinity" and fellows.count(share.host) >= most:
             return "anti_affinity", f"server group {group.id} has a member on {share.host} already"
         return None
+
+
+def _unscaled(room: int, ratio: float, reserve: int) -> int:
+    """The size of which a ratio and a reserve leave `room`, or a little more: the claim is exact."""
+    return math.ceil((room + reserve) / ratio - 1e-6) if ratio > 0 else 0

@@ -44,6 +44,7 @@ class SimulatedDriver:
     """`ComputeDriver` on a file. `data_dir` is made when missing; `name` is the compute service's."""
 
     actions = simulated_guest.ACTIONS
+    snapshots = True
 
     def __init__(self, data_dir: Path, name: str, options: Mapping[str, object]) -> None:
         """Raises `Invalid` naming a bad option, `Unavailable` when the file can't be opened."""
