@@ -1,40 +1,30 @@
-"""bin/zone-admin: database upgrade, users, keys, stuck servers, checks, and joining more processes."""
+"""bin/zone-admin: database upgrade, users, peers, keys, stuck servers, checks, and joining more processes."""
 
 import argparse
 import getpass
 import secrets
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from zones import sealing
-from zones.admin import openrc
+from zones.admin import openrc, peers
+from zones.admin.desk import Desk
 from zones.config import Config, load
 from zones.db import attempts, changes, leases, migrate, work
 from zones.db.engine import Database
-from zones.db.identity import IdentityStore
 from zones.errors import Invalid, ZonesError
 from zones.identity.bootstrap import KEY_FILE as TOKEN_KEYS
-from zones.identity.bootstrap import ROLES, EmbeddedIdentity, embedded_identity
+from zones.identity.bootstrap import ROLES
 from zones.scheduler.explain import render
 from zones.servers.settle import settle
 from zones.states import ATTEMPT_RUNNING
 
 LIVE = 60.0
 """Seconds within which a service's heartbeat counts in `check`."""
-
-
-@dataclass(frozen=True)
-class Desk:
-    """What every command works with."""
-
-    config: Config
-    db: Database
-    args: argparse.Namespace
 
 
 def main(argv: Sequence[str]) -> int:
@@ -89,7 +79,27 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("server", nargs="+", help="its id")
     explain.add_argument("--json", action="store_true", help="one JSON object an attempt")
     _command(nouns, "work", _work, "how much work waits")
+    _about_zones(nouns)
     return parser
+
+
+def _about_zones(nouns: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """The commands about other zones."""
+    made = _command(nouns, "peer-create", peers.create,
+                    "let another zone call this one; prints the `nova zone-add` for its operator")
+    made.add_argument("--identity", choices=("shared", "foreign"), default="foreign",
+                      help="shared: its projects are ours of the same id; foreign (default): its own")
+    made.add_argument("--url", help="this zone's endpoint as that zone reaches it, such as "
+                      "https://cloud.example.org:8774 (default: as this zone knows it)")
+    _command(nouns, "peer-list", peers.listing, "the zones that may call this one")
+    gone = _command(nouns, "peer-delete", peers.delete, "let a zone call this one no more")
+    gone.add_argument("--force", action="store_true", help="although it has servers here; they stay")
+    renewed = _command(nouns, "peer-rotate", peers.rotate, "give a peer a new password")
+    for parser in (made, gone, renewed):
+        parser.add_argument("name", help="the peer's name")
+    _command(nouns, "link-list", peers.link_listing, "the zones that this one is linked to")
+    _command(nouns, "db-restored", peers.restored,
+             "after a backup of the database was put in place: tell the zones above to compare everything")
 
 
 def _command(nouns: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str,
@@ -131,7 +141,7 @@ def _user_create(desk: Desk) -> int:
     made = not password
     password = password or secrets.token_urlsafe(18)
     roles = args.role or ["member", "reader"]
-    _identity(desk).directory.ensure_user(args.name, password, args.project, roles)
+    desk.identity().directory.ensure_user(args.name, password, args.project, roles)
     print(f"user {args.name} may use project {args.project}"
           + (f"; password: {password}" if made and not args.openrc else ""))
     if args.openrc:
@@ -149,7 +159,7 @@ def _join(desk: Desk) -> int:
         raise Invalid("one more compute service needs a zone on PostgreSQL and RabbitMQ: set "
                       "database_url and amqp_url in its configuration", code="single_process")
     user, password = f"compute-{name}", secrets.token_urlsafe(24)
-    _identity(desk).directory.ensure_user(user, password, "service", ["service"])
+    desk.identity().directory.ensure_user(user, password, "service", ["service"])
     print(f"# bin/zone-compute --config-file THIS (keep it secret: mode 0600)\n"
           f"[DEFAULT]\nname = {config.name}\ndatabase_url = {config.database_url}\n"
           f"amqp_url = {config.amqp_url}\ndata_dir = compute-{name}\n"
@@ -157,12 +167,6 @@ def _join(desk: Desk) -> int:
           f"password = {password}\n"
           f"[compute]\nname = {name}\ndriver = {config.compute.driver}")
     return 0
-
-
-def _identity(desk: Desk) -> EmbeddedIdentity:
-    """The embedded identity, hashing passwords right here."""
-    return embedded_identity(IdentityStore(desk.db), desk.config.data_dir, lambda job: job(),
-                             token_ttl=desk.config.identity.token_ttl)
 
 
 def _keys_rotate(desk: Desk) -> int:

@@ -49,11 +49,21 @@ def clouds_yaml(login: Login, cloud: str) -> str:
 
 def read_password(folder: Path) -> str | None:
     """The password in an `openrc` that was written before, or None."""
+    return _read(folder, "OS_PASSWORD")
+
+
+def read_endpoint(folder: Path) -> str | None:
+    """The endpoint that an `openrc` of a zone with an embedded identity names, or None."""
+    found = _read(folder, "OS_AUTH_URL")
+    return found.removesuffix("/identity/v3") if found and found.endswith("/identity/v3") else None
+
+
+def _read(folder: Path, name: str) -> str | None:
     path = folder / "openrc"
     if not path.exists():
         return None
     for line in path.read_text().splitlines():
-        if line.startswith("export OS_PASSWORD="):
+        if line.startswith(f"export {name}="):
             return line.partition("=")[2].strip("'").replace("'\\''", "'")
     return None
 

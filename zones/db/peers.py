@@ -47,6 +47,11 @@ def disable(conn: Connection, peer_id: str) -> None:
     conn.execute(sa.update(peer).where(peer.c.id == peer_id).values(enabled=False))
 
 
+def enable(conn: Connection, peer_id: str) -> None:
+    """Let it in again."""
+    conn.execute(sa.update(peer).where(peer.c.id == peer_id).values(enabled=True))
+
+
 def rows(conn: Connection) -> list[Row]:
     """Every peer record, by name."""
     return [dict(found) for found in conn.execute(_ROWS).mappings()]
