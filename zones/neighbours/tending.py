@@ -90,6 +90,7 @@ class Tended:
                  apart: float = follow.APART) -> None:
         self.version = version
         self._id = link_id
+        self._name = name
         self._db = db
         self._config = config
         self._house = house
@@ -145,9 +146,9 @@ class Tended:
             try:
                 failures = self.poll_once()
             except ZonesError as error:
-                LOG.warning("what a poll found was not kept: %s", error)
+                LOG.warning("what a poll of link %s found was not kept: %s", self._name, error)
             except Exception:
-                LOG.exception("a link was not polled; it is tried again")
+                LOG.exception("link %s was not polled; it is tried again", self._name)
             self._poll_now.wait(poll.pause(failures, self._config) * random.uniform(0.9, 1.1))
             self._ended.wait(max(0.0, began + min(HASTE, self._config.poll) - time.monotonic()))
 
@@ -191,15 +192,21 @@ class Tended:
                 rest = self.follow_once()
                 self._trouble = 0.0
             except ZonesError as error:
-                rest = self._trouble = min(max(2 * self._trouble, FIRST_PAUSE),
-                                           max(FIRST_PAUSE, min(self._config.poll, poll.LONGEST)))
-                LOG.info("the feed of a link is not heard, again in %.1f s: %s", rest, error)
-                if isinstance(error, Unavailable):
-                    self._line.drop()
+                rest = self._after(error)
             except Exception:
                 rest = self._config.poll
-                LOG.exception("the feed of a link is not heard; it is tried again")
+                LOG.exception("the feed of link %s is not heard; it is tried again", self._name)
             self._follow_now.wait(rest)
+
+    def _after(self, error: ZonesError) -> float:
+        """The seconds until the feed is asked for again."""
+        LOG.log(logging.DEBUG if self._trouble else logging.WARNING,
+                "the feed of link %s is not heard: %s", self._name, error)
+        longest = max(FIRST_PAUSE, min(self._config.poll, poll.LONGEST))
+        self._trouble = min(max(2 * self._trouble, FIRST_PAUSE), longest)
+        if isinstance(error, Unavailable):
+            self._line.drop()
+        return self._trouble
 
     def follow_once(self) -> float:
         """Hear what is next; the seconds after which to go on."""
