@@ -8,8 +8,9 @@ import socket
 import ssl
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -146,10 +147,8 @@ class Double:
 
     def close(self) -> None:
         self._stop.set()
-        try:
+        with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
         self._acceptor.join(10)
         self._listener.close()
         self.drop_connections()
@@ -192,8 +191,8 @@ class Double:
             connection.close()
 
     def _read(self, reader: Any, connection: socket.socket, nth: int) -> Request | None:
-        first = reader.readline().decode()
-        if not first:
+        first = reader.readline().decode("latin-1")
+        if first.count(" ") != 2:
             return None
         method, path, _ = first.split(" ")
         headers = {}
@@ -222,6 +221,14 @@ class Double:
             "issued_at": "2030-01-01T00:00:00.000000Z",
             "expires_at": f"2030-01-01T{hours:02}:{rest // 60:02}:{rest % 60:02}.000000Z"}},
             X_Subject_Token=f"token-{number}")
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for a condition, 20 seconds at the most."""
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
 
 
 @contextmanager

@@ -6,11 +6,13 @@ sent when a connection fails: that is the difference between `Unavailable` and `
 
 import http.client
 import io
+import re
 import socket
 import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,6 +26,9 @@ from zones.forwarder.breaker import Breaker
 
 KEPT = 32
 """Idle connections that are kept; more are made when more calls are under way, and closed after use."""
+
+_PLAIN = re.compile(r"[!-~]+")
+"""No spaces, nothing to be encoded: a URL that was pasted with more than a URL is none."""
 
 Body = bytes | Iterable[bytes] | None
 Patience = Callable[[], float]
@@ -153,7 +158,7 @@ def _maker(url: str, cacert: str) -> tuple[Callable[[], HTTPConnection], str]:
         host, port = parts.hostname, parts.port
     except ValueError as error:
         raise Invalid(f"{url!r} is no URL: {error}", code="bad_url") from error
-    if parts.scheme not in ("http", "https") or not host or not url.isascii() or not url.isprintable():
+    if parts.scheme not in ("http", "https") or not host or not _PLAIN.fullmatch(url):
         raise Invalid(f"{url!r} is no URL of the form https://host[:port]/path", code="bad_url")
     path = parts.path.rstrip("/")
     if parts.scheme == "http":
@@ -167,8 +172,9 @@ def _exchange(connection: HTTPConnection, method: str, path: str, headers: Mappi
     connection.timeout = max(0.001, patience())
     connection.response_class = lambda sock, **given: http.client.HTTPResponse(  # type: ignore[assignment]
         _Patient(sock, patience), **given)  # type: ignore[arg-type]
-    connection.request(method, path, body=body, headers=headers, preload_content=False,
-                       decode_content=False)
+    with suppress(BrokenPipeError, ConnectionResetError):  # who refuses a long body may have said why
+        connection.request(method, path, body=body, headers=headers, preload_content=False,
+                           decode_content=False)
     connection.timeout = max(0.001, patience())
     return connection.getresponse()
 

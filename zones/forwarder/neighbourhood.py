@@ -11,6 +11,7 @@ from zones.forwarder.neighbour import Neighbour
 
 FRESH = 1.0
 """Seconds that the links are taken as they were."""
+_AT_ONCE = float("-inf")
 _NEVER: dict[str, Link] = {}
 """The links before they were read for the first time."""
 
@@ -28,7 +29,8 @@ class Neighbourhood:
         self._known: dict[int, Neighbour] = {}
         self._by_zone: dict[str, Link] = _NEVER
         self._reading = threading.Lock()
-        self._until = -1.0
+        self._until = _AT_ONCE
+        self._changes = 0
 
     def to(self, zone_uuid: str) -> Neighbour:
         """The neighbour with that UUID. Raises `Unavailable`, code `no_link` when there is none."""
@@ -54,7 +56,8 @@ class Neighbourhood:
 
     def changed(self) -> None:
         """A link was added, changed or removed: read them again before the next call."""
-        self._until = -1.0
+        self._changes += 1
+        self._until = _AT_ONCE
 
     def close(self) -> None:
         """Close every idle connection."""
@@ -71,12 +74,10 @@ class Neighbourhood:
             return self._by_zone
         try:
             if self._clock() >= self._until:
-                self._until = self._clock() + FRESH
+                changes = self._changes
                 self._by_zone = self._read()
+                self._until = self._clock() + FRESH if changes == self._changes else _AT_ONCE
             return self._by_zone
-        except BaseException:
-            self._until = -1.0
-            raise
         finally:
             self._reading.release()
 
