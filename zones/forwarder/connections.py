@@ -6,6 +6,7 @@ sent when a connection fails: that is the difference between `Unavailable` and `
 
 import http.client
 import io
+import os
 import re
 import socket
 import ssl
@@ -231,4 +232,5 @@ def _why(error: BaseException) -> str:
         return f"TLS failed: {(cause.reason or 'no reason given').lower().replace('_', ' ')}"
     if isinstance(error, NameResolutionError):
         return "its host name is not known"
-    return (getattr(cause, "strerror", None) or "the connection was closed").lower()
+    number = cause.errno if isinstance(cause, OSError) else None
+    return os.strerror(number).lower() if number else "the connection was closed"
