@@ -14,13 +14,14 @@ from typing import Protocol
 
 import msgspec
 
-from zones.errors import Gone, Unknown
+from zones.errors import Gone, Invalid, Unknown
 from zones.protocol.neighbours import Changes, ServerDoc
 
 LOG = logging.getLogger(__name__)
 APART = 60.0
 """Seconds between two looks for a server that is missing."""
 LIMIT = 500
+"""Servers in one answer, at most."""
 LOOKS = 50
 """Servers that are asked for by id between two looks at the feed."""
 EPOCH, MOST_DIGITS = 36, 20
@@ -75,6 +76,7 @@ class Follower:
         self._wait = wait
         self._apart = apart
         self._clock = clock
+        self._limit = LIMIT
         self._anew: _Anew | None = None
 
     def step(self, source: Source, cursor: str, goes_on: Callable[[], bool] = lambda: True) -> Changes | None:
@@ -91,7 +93,7 @@ class Follower:
 
     def _hear_next(self, source: Source, cursor: str, goes_on: Callable[[], bool]) -> Changes | None:
         try:
-            changes = _checked(source.changes(cursor, self._wait, LIMIT))
+            changes = self._ask(source, cursor, self._wait)
         except Gone as gone:
             LOG.warning("all of zone %s is read anew: %s", self.zone_uuid, gone.message)
             if goes_on():
@@ -103,10 +105,27 @@ class Follower:
             self._mirror.hear(self.zone_uuid, changes)
         return changes
 
+    def _ask(self, source: Source, cursor: str, wait: float) -> Changes:
+        """What is next. Raises `Gone` when all is to be read anew.
+
+        Who gave no good answer is asked for less: it may have been too much for it, or for us.
+        """
+        try:
+            changes = _checked(source.changes(cursor, wait, self._limit))
+        except Invalid as error:
+            if error.code != "bad_cursor":
+                raise
+            raise Gone(error.message) from error  # another version of that zone gave it, perhaps
+        except Unknown:
+            self._limit = max(1, self._limit // 4)
+            raise
+        self._limit = min(2 * self._limit, LIMIT)
+        return changes
+
     def _read_anew(self, source: Source, anew: _Anew, goes_on: Callable[[], bool]) -> Changes | None:
         mark = f"{anew.epoch}.{ANEW}"
         try:
-            changes = _checked(source.changes(anew.cursor, self._patience(anew), LIMIT))
+            changes = self._ask(source, anew.cursor, self._patience(anew))
         except Gone as gone:
             begun, self._anew = anew.cursor, None
             if not begun:
@@ -176,6 +195,7 @@ def _is_whole(cursor: str) -> bool:
 def _checked(changes: Changes) -> Changes:
     """The changes, if one can go on from their cursor. Raises `Unknown`."""
     epoch, _, seq = changes.cursor.rpartition(".")
-    if not epoch or len(epoch) > EPOCH or "\0" in epoch or not (seq.isdecimal() and len(seq) < MOST_DIGITS):
+    if not epoch or len(epoch) > EPOCH or "\0" in epoch or not (
+            seq.isascii() and seq.isdecimal() and len(seq) < MOST_DIGITS):
         raise Unknown("the neighbour gave a cursor that is none")
     return changes

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zones.errors import Gone, Unavailable, Unknown, ZonesError
+from zones.errors import Gone, Invalid, Unavailable, Unknown, ZonesError
 from zones.neighbours.follow import ANEW, APART, Follower, epoch_of
 from zones.protocol.neighbours import Changes, ServerDoc
 
@@ -258,6 +258,35 @@ def test_a_feed_that_has_no_beginning_is_an_error_and_no_endless_loop(world: Wor
     world.child.trouble = [Gone("no", code="feed_gone")]
     with pytest.raises(Unknown):
         world.step()
+
+
+def test_a_cursor_that_the_neighbour_does_not_understand_any_more_is_given_up(world: World) -> None:
+    world.child.set("s0")
+    world.settle()
+    world.child.trouble = [Invalid("no cursor", code="bad_cursor")]
+    assert world.step() is None
+    world.settle()
+    assert world.copy.rows == world.child.alive
+    world.child.trouble = [Invalid("something else")]
+    with pytest.raises(Invalid):
+        world.step()
+
+
+def test_who_gives_no_good_answer_is_asked_for_less(world: World) -> None:
+    asked: list[int] = []
+
+    class Large(Child):
+        def changes(self, cursor: str, wait: float, limit: int = 500) -> Changes:
+            asked.append(limit)
+            if limit > 10:
+                raise Unknown("more than can be read", code="bad_answer")
+            return super().changes(cursor, wait, limit)
+    world.child = Large()
+    world.child.set("s0")
+    for _ in range(6):
+        world.try_step()
+    assert (asked[:4], world.copy.rows) == ([500, 125, 31, 7], world.child.alive)
+    assert asked[4:] == [14, 3]
 
 
 SERVERS = st.sampled_from([f"s{number}" for number in range(6)])
