@@ -58,9 +58,9 @@ class Call:
     may: Callable[[str], bool]
     """`may(rule)`: whether policy allows the caller that rule on its own project."""
 
-    def json(self, validate: Callable[[Any], Any] | None = None) -> Any:
-        """The body as a checked value. Raises `Invalid`, `TooLarge`."""
-        body = read_json(self.request)
+    def json(self, validate: Callable[[Any], Any] | None = None, *, limit: int = MAX_BODY) -> Any:
+        """The body, of at most `limit` bytes, as a checked value. Raises `Invalid`, `TooLarge`."""
+        body = read_json(self.request, limit)
         return body if validate is None else validate(body)
 
     def url(self, path: str) -> str:
@@ -259,14 +259,14 @@ def match(root: _Node, path: str) -> tuple[Mapping[str, tuple[Route, ...]] | Non
 
 # ------------------------------------------------------------------ bodies
 
-def read_json(request: webob.Request) -> Any:
-    """The request's body as JSON. Raises `Invalid`, and `TooLarge` past `MAX_BODY` or `MAX_DEPTH`."""
+def read_json(request: webob.Request, limit: int = MAX_BODY) -> Any:
+    """The request's body as JSON. Raises `Invalid`, and `TooLarge` past `limit` or `MAX_DEPTH`."""
     length = request.content_length
-    if length is not None and length > MAX_BODY:
-        raise errors.TooLarge(f"the body is larger than {MAX_BODY} bytes", code="body_too_large")
-    raw = request.body_file.read(MAX_BODY + 1)
-    if len(raw) > MAX_BODY:
-        raise errors.TooLarge(f"the body is larger than {MAX_BODY} bytes", code="body_too_large")
+    if length is not None and length > limit:
+        raise errors.TooLarge(f"the body is larger than {limit} bytes", code="body_too_large")
+    raw = request.body_file.read(limit + 1)
+    if len(raw) > limit:
+        raise errors.TooLarge(f"the body is larger than {limit} bytes", code="body_too_large")
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:

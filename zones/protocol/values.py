@@ -102,6 +102,8 @@ class ServerSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     group: GroupValue | None = None
     reservation_id: str = ""
     launch_index: int = 0
+    access_ip_v4: str | None = None
+    access_ip_v6: str | None = None
     path: list[str] = []
     hops_left: int = 8
     attempts_left: int = 10

@@ -122,7 +122,7 @@ def _as_many_as_fit(conn: Connection, core: Core, wanted: Wanted, specs: list[Se
 def _insert(conn: Connection, at: float, made: list[tuple[Wanted, ServerSpec]]) -> None:
     if not made:
         return
-    changes.insert_servers(conn, [_row(spec, one.request, at) for one, spec in made])
+    changes.insert_servers(conn, [row_of(spec, at) for _, spec in made])
     work.add(conn, [{"kind": "boot", "server_id": spec.id, "due_at": at, "created_at": at}
                     for _, spec in made])
     action_log.begin(conn, [{
@@ -131,7 +131,8 @@ def _insert(conn: Connection, at: float, made: list[tuple[Wanted, ServerSpec]]) 
         for one, spec in made])
 
 
-def _row(spec: ServerSpec, request: BootRequest, at: float) -> dict[str, Any]:
+def row_of(spec: ServerSpec, at: float) -> dict[str, Any]:
+    """The row of a server that is booted now."""
     flavor = spec.flavor
     return {
         "id": spec.id, "owner_peer": spec.owner_peer, "project_id": spec.project_id,
@@ -141,8 +142,8 @@ def _row(spec: ServerSpec, request: BootRequest, at: float) -> dict[str, Any]:
         "task_state": "scheduling", "power_state": states.NOSTATE,
         "availability_zone": spec.availability_zone, "key_name": spec.key.name if spec.key else None,
         "metadata": spec.metadata, "tags": spec.tags, "addresses": {}, "user_data": spec.user_data,
-        "config_drive": spec.config_drive, "access_ip_v4": request.access_ip_v4,
-        "access_ip_v6": request.access_ip_v6, "reservation_id": spec.reservation_id,
+        "config_drive": spec.config_drive, "access_ip_v4": spec.access_ip_v4,
+        "access_ip_v6": spec.access_ip_v6, "reservation_id": spec.reservation_id,
         "launch_index": spec.launch_index, "group_id": spec.group.id if spec.group else None,
         "created_at": at, "updated_at": at, "spec": encode(spec), "quota_cores": flavor.vcpus,
         "quota_ram": flavor.ram, "version": 1}

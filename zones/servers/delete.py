@@ -22,6 +22,11 @@ def delete(core: Core, caller: Caller, server_id: str) -> None:
     going, shelved, snapshots = core.db.run(_delete, core, caller, server_id)
     if going:
         core.wires.wake()
+    discard(core, caller, server_id, shelved, snapshots)
+
+
+def discard(core: Core, caller: Caller, server_id: str, shelved: list[str], snapshots: list[str]) -> None:
+    """Forget the images of a deleted server: of its shelving, and of snapshots that came to nothing."""
     try:
         for image_id in [*shelved, *(one for one in snapshots if not _is_whole(core, caller, one))]:
             core.images.discard(image_id)

@@ -109,7 +109,8 @@ def _spec(caller: Caller, request: BootRequest, naming: Naming, number: int, fla
         config_drive=request.config_drive, admin_pass=sealed_pass, networks=request.networks,
         security_groups=request.security_groups, availability_zone=request.availability_zone,
         force_host=request.host or request.hypervisor_hostname, hints=request.hints, group=group,
-        reservation_id=naming.reservation_id, launch_index=number)
+        reservation_id=naming.reservation_id, launch_index=number,
+        access_ip_v4=request.access_ip_v4, access_ip_v6=request.access_ip_v6)
 
 
 def hostname_of(name: str, server_id: str) -> str:
