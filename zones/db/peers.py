@@ -114,6 +114,13 @@ def their_project(conn: Connection, peer_id: str, project_id: str) -> str | None
     return project_id if whose is not None and whose["identity"] == SHARED else None
 
 
+def of_project(conn: Connection, project_id: str) -> str | None:
+    """The peer whose project this is; None for our own."""
+    found: str | None = conn.execute(sa.select(peer_project.c.peer_id).where(
+        peer_project.c.project_id == project_id)).scalar()
+    return found
+
+
 def note_zone(conn: Connection, peer_id: str, zone_uuid: str) -> None:
     """The zone that last called as this peer."""
     conn.execute(sa.update(peer).where(

@@ -149,6 +149,10 @@ class Neighbour:
         return self._client.stream("GET", f"/os-zones/images/{_part(image_id)}/file",
                                    headers={ORIGIN: pack_origin(origin)})
 
+    def forget_image(self, image_id: str) -> None:
+        """Delete an image that our user deleted here. Quiet when it is not there any more."""
+        self._ask("DELETE", f"/os-zones/images/{quote(image_id, safe='')}")
+
     def close(self) -> None:
         """Close idle connections; calls under way end as they would."""
         self._client.close()

@@ -56,15 +56,22 @@ class Leader:
             try:
                 self.leads = self._db.run(leases.take_lease, self._lease, self._holder,
                                           self._seconds) is not None
+            except ZonesError as error:
+                LOG.warning("the lease of %s is tried for later: %s", self._lease, error)
+            except Exception:
+                LOG.exception("the lease of %s is tried for later", self._lease)
+            else:
                 if self.leads:
                     self._do_what_is_due()
-            except ZonesError as error:
-                LOG.warning("a duty of %s is put off: %s", self._lease, error)
-            except Exception:
-                LOG.exception("a duty of %s failed; it is tried again", self._lease)
 
     def _do_what_is_due(self) -> None:
         for duty in self._duties:
-            if time.monotonic() >= self._due[duty.name]:
+            if time.monotonic() < self._due[duty.name]:
+                continue
+            self._due[duty.name] = time.monotonic() + duty.interval
+            try:
                 duty.do()
-                self._due[duty.name] = time.monotonic() + duty.interval
+            except ZonesError as error:
+                LOG.warning("%s: put off: %s", duty.name, error)
+            except Exception:
+                LOG.exception("%s failed; it is tried again", duty.name)

@@ -4,7 +4,9 @@ import logging
 import secrets
 import threading
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
 
 from zones import folder, green, sealing
 from zones.admin import openrc
@@ -17,8 +19,6 @@ from zones.api.policy import Policy
 from zones.bus.bus import Bus
 from zones.bus.names import NEWS, WAKE, host_queue
 from zones.bus.wires import Wires
-from zones.capabilities import summary
-from zones.capabilities.room import shape
 from zones.compute import drivers
 from zones.compute.builder import ImageSink
 from zones.compute.service import ComputeService
@@ -31,15 +31,19 @@ from zones.db.ledger import Ledger
 from zones.errors import ZonesError
 from zones.identity.bootstrap import bootstrap as bootstrap_identity
 from zones.identity.bootstrap import embedded_identity
+from zones.image.arriving import Arriving
 from zones.image.embedded import EmbeddedImages
 from zones.image.embedded import bootstrap as bootstrap_images
 from zones.image.files import Files
 from zones.image.remote import Account, RemoteImages
-from zones.protocol import Message
+from zones.neighbours import summary
+from zones.protocol import FeedMoved, LinksChanged, Message
 from zones.servers import news, retention
 from zones.servers.core import Core
+from zones.servers.feed import Moved, Numberer
 from zones.servers.leader import Duty, Leader
 from zones.servers.worker import Worker
+from zones.service.neighbours import Neighbours
 from zones.service.records import Lease, Records
 from zones.zone_manager import ZoneManager
 
@@ -124,9 +128,11 @@ class Zone:
         config = self.config
         lane = green.Lane("images")
         self._ending.append(lane.close)
-        self.images = EmbeddedImages(ImageRows(self.db), Files(
-            config.data_dir / "images", lane, max_size=config.image.max_size,
-            keep_free=config.image.keep_free))
+        rows = ImageRows(self.db)
+        files = Files(config.data_dir / "images", lane, max_size=config.image.max_size,
+                      keep_free=config.image.keep_free)
+        self.images = EmbeddedImages(rows, files, elsewhere=self._content_elsewhere)
+        self.arriving = Arriving(rows, files, self.images.match)
         if "api" in config.roles:
             project = self.identity.directory.rows("project", {"name": "admin"})[0]["id"]
             try:
@@ -134,6 +140,9 @@ class Zone:
             except ZonesError as error:  # a zone without its first image is a zone all the same
                 LOG.warning("the image «demo» was not made: %s", error)
             self.images.recover()
+
+    def _content_elsewhere(self, row: dict[str, Any]) -> Iterator[bytes]:
+        return self.neighbours.content(row)  # made after the images, which its pushes read
 
     def _image_sink(self) -> ImageSink:
         """Where this process's snapshots go: beside the API, or to the API over HTTP."""
@@ -155,38 +164,49 @@ class Zone:
     def _start_core(self) -> None:
         config = self.config
         self.view = ZoneManager(config.placement, config.timing, config.capabilities,
-                                Records(self.db, config.timing.service_down), self.bus.fanout)
-        self.core = Core(
+                                Records(self.db, config.timing.service_down), self.bus.fanout,
+                                name=config.name, zone_uuid=self.zone["uuid"])
+        self.moved = Moved()
+        self.neighbours = Neighbours(config.links, self.db, self._sealer, self.zone["uuid"], self.view,
+                                     self.images, self.bus.fanout)
+        self._ending.append(self.neighbours.close)
+        self.core = self.neighbours.core = Core(
             db=self.db, wires=self._wires, images=self.images, quota=config.quota,
             placement=config.placement, timing=config.timing, max_backlog=config.api.max_backlog,
             service_of=self.view.service_of, unsupported=self.view.unsupported, is_up=self.view.is_up,
-            seal=self._sealer.seal, unseal=self._sealer.unseal)
+            seal=self._sealer.seal, unseal=self._sealer.unseal, neighbours=self.neighbours.outbox,
+            zone_uuid=self.zone["uuid"])
         self.bus.listen(self._heard).wait(config.timing.ask)
         self.view.start()
         self._ending.append(lambda: self.view.stop(2.0))
 
     def _heard(self, messages: list[Message]) -> None:
         self.view.heard(messages)
+        for message in messages:
+            if isinstance(message, FeedMoved):
+                self.moved.moved(message.head)
+            elif isinstance(message, LinksChanged):
+                self.neighbours.hood.changed()
         if self._compute is not None:
             self._compute.heard_fanout(messages)
 
     # -------------------------------------------------------------- roles
 
     def _start_leader(self) -> None:
-        timing = self.config.timing
+        timing, links = self.config.timing, self.config.links
+        writer = summary.Writer(self.db, self.view, self.config.name, self.zone["uuid"])
         leader = Leader(self.db, "manager", timing.lease, [
-            Duty("summary", min(5.0, timing.capability_interval), self._write_summary),
+            Duty("summary", min(1.0, timing.capability_interval), writer.write),
             Duty("retention", 600.0, lambda: retention.prune(self.db, timing.retention)),
+            Duty("broken pushes", 600.0, self.arriving.prune),
+            Duty("images deleted elsewhere", 10.0, self.neighbours.forget_images),
             Duty("revoked tokens", 600.0, IdentityStore(self.db).prune)])
-        leader.start()
-        self._ending.append(lambda: leader.stop(2.0))
-
-    def _write_summary(self) -> None:
-        if self.view.warm():
-            shapes = [shape(flavor) for flavor in self.db.run(flavors.values)]
-            own = self.view.entry(self.config.name, shapes)
-            self.db.run(leases.save_summary, {"zones": summary.to_plain({self.zone["uuid"]: own}),
-                                              "capabilities": self.view.view_2011()})
+        numberer = Numberer(self.db, lambda: leader.leads, links.feed_interval,
+                            lambda head: self.bus.fanout(FeedMoved(head)))
+        keeper = self.neighbours.keeper(lambda: leader.leads)
+        for part in (leader, numberer, keeper):
+            part.start()
+            self._ending.append(partial(part.stop, 2.0))
 
     def _start_workers(self) -> None:
         self._workers = [Worker(self.core, self.view, self._woken) for _ in range(self.config.workers)]
@@ -226,7 +246,13 @@ class Zone:
         green.spawn(self.identity.tokens.watch, watching)
         self._ending.append(watching.set)
         app = make_app(
-            ComputeParts(self.core, self.db, config, self.view.hosts, self.view.host_status),
+            ComputeParts(
+                self.core, self.db, config, self.view.hosts, self.view.host_status,
+                neighbours=self.neighbours.hood.to, links=self.view.links, silent=self.view.silent_zones,
+                push=self.neighbours.pusher.bring, told=self.view.settled, moved=self.moved,
+                arriving=self.arriving, adding=self.neighbours.means(),
+                links_changed=self.neighbours.links_changed, seal=self._sealer.seal,
+                unseal=self._sealer.unseal),
             IdentityParts(self.identity, config.region), ImageParts(self.images, ImageRows(self.db)),
             backend=self.identity.tokens, policy=Policy(config.data_dir / "policy.yaml"),
             checks=self._checks, metrics=registry(Sources(
