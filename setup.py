@@ -61,6 +61,10 @@ setup(
     scripts=["bin/zone-manager", "bin/zone-compute", "bin/zone-admin"],
     entry_points={
         "console_scripts": ["zone-simulated = zones.compute.simulated_cli:main"],
+        "novaclient.extension": ["zones = zones.cli.nova"],
+        "openstack.cli.extension": ["zones = zones.cli.openstack"],
+        "openstack.zones.v2": [f"compute_zone_{name} = zones.cli.openstack_zones:{name.title()}" for name in (
+            "list", "show", "create", "set", "delete", "cordon", "uncordon", "drain", "info", "tree")],
         "zones.drivers": [
             "simulated = zones.compute.simulated:SimulatedDriver",
             "ec2 = zones.compute.ec2.driver:Ec2Driver",
