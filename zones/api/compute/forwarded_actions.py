@@ -102,6 +102,15 @@ def _rescue(hop: Hop, path: str, asked: Asked) -> Reply:
     return _done(hop, _with_image(hop, path, asked, named))
 
 
+def _unshelve(hop: Hop, path: str, asked: Asked) -> Reply:
+    """An availability zone "east/az" is "az" in east, and "east" is any there."""
+    wanted, link = (asked.given or {}).get("availability_zone"), hop.zone_name
+    if wanted is not None and (wanted == link or wanted.startswith(f"{link}/")):
+        inner = wanted[len(link) + 1:]
+        asked = Asked(asked.name, {"availability_zone": inner} if inner else None, asked.values)
+    return _plainly(hop, path, asked)
+
+
 def _with_image(hop: Hop, path: str, asked: Asked, named: Values | None) -> Response:
     """The neighbour's answer; when it has not got the image, that is brought there first."""
     response = _send(hop, path, asked, _by_content(named))
@@ -122,4 +131,5 @@ def _by_content(named: Values | None) -> Values | None:
 
 
 _FORWARD: Mapping[str, Callable[[Hop, str, Asked], Reply]] = {
-    "resize": _resize, "createImage": _create_image, "rebuild": _rebuild, "rescue": _rescue}
+    "resize": _resize, "createImage": _create_image,
+    "rebuild": _rebuild, "rescue": _rescue, "unshelve": _unshelve}
