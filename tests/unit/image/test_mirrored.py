@@ -42,7 +42,7 @@ def hear(rows: ImageRows, zone: str, *docs: ImageDoc) -> None:
     mirrored.hear(rows, zone, docs, 7.0, lambda project: "")
 
 
-def test_an_image_made_there_is_seen_here_and_read_from_there(rows: ImageRows, images: EmbeddedImages) -> None:
+def test_an_image_made_there_is_seen_here_and_read_there(rows: ImageRows, images: EmbeddedImages) -> None:
     hear(rows, EAST, doc("queued", size=None))
     assert images.content(images.row(IMAGE)) is None
     hear(rows, EAST, doc())
