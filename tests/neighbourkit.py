@@ -225,7 +225,7 @@ class Parent:
 
     def summary(self, child: Child) -> None:
         """The link is polled."""
-        self.zone.db.run(links.note_poll, child.zone_uuid, feed_head=child.head)
+        self.zone.db.run(lambda conn: links.note_poll(conn, child.zone_uuid, feed_head=child.head))
         self.view.summarise(child)
 
     def work(self) -> None:

@@ -15,6 +15,7 @@ from zones.protocol import ImageValue, ServerSpec, decode_spec
 from zones.scheduler.choose import Choice
 from zones.scheduler.explain import Explanation, explain, render
 from zones.scheduler.request import PlacementRequest
+from zones.servers import handover
 from zones.servers.core import Core, Row
 from zones.servers.steps import fault
 
@@ -146,6 +147,9 @@ def fail(conn: Connection, core: Core, one: Placed, at: float, exhausted: bool) 
         changes.change(conn, row["id"], at, task_state=None)
         action_log.end(conn, at, server_id=row["id"], action="unshelve", result="Error",
                        message=message)
+        return
+    if row["peer_id"] and row["launched_at"] is None:
+        handover.refuse(conn, core, row, at, "no_valid_host", message, explanation)
         return
     changes.change(conn, row["id"], at, vm_state=states.ERROR, task_state=None,
                    fault={**fault(message, "no_valid_host", at),

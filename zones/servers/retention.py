@@ -1,7 +1,9 @@
-"""Forget what ended long ago: deleted servers' attempts and actions, then the servers themselves."""
+"""Forget what ended long ago: deleted servers' attempts and actions, then the servers themselves; and what
+was answered to peers about them."""
 
-from zones.db import action_log, attempts, changes
+from zones.db import action_log, attempts, changes, feed, incoming, operations
 from zones.db.engine import Connection, Database, now
+from zones.protocol.neighbours import REPLAYED
 
 
 def prune(db: Database, keep: float) -> dict[str, int]:
@@ -10,6 +12,9 @@ def prune(db: Database, keep: float) -> dict[str, int]:
 
 
 def _prune(conn: Connection, keep: float) -> dict[str, int]:
-    before = now(conn) - keep
+    at = now(conn)
+    before = at - keep
+    feed.prune(conn, before)
     return {"attempts": attempts.prune(conn, before), "actions": action_log.prune(conn, before),
-            "servers": changes.prune(conn, before)}
+            "servers": changes.prune(conn, before), "incoming": incoming.prune(conn, before),
+            "operations": operations.prune(conn, at - REPLAYED)}

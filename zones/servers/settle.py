@@ -11,6 +11,7 @@ from zones.errors import Conflict, NotFound
 from zones.protocol import FlavorValue, decode_spec, encode
 from zones.servers.core import Row
 from zones.servers.delete import cancel_attempts
+from zones.servers.handover import is_refused
 from zones.servers.outcome import cut_off
 
 IN_DOUBT = frozenset({"unknown_at_zone", "lost_by_hypervisor", "lost_by_zone", "no_valid_host"})
@@ -29,7 +30,7 @@ def settle(db: Database, server_id: str, operator: str) -> dict[str, Any]:
 
 def _settle(conn: Connection, server_id: str, operator: str) -> dict[str, Any]:
     row = changes.lock(conn, [server_id]).get(server_id)
-    if row is None or row["deleted"]:
+    if row is None or row["deleted"] or is_refused(row):
         raise NotFound(f"there is no server {server_id} in this zone", code="server_not_found")
     reason = (row["fault"] or {}).get("reason")
     in_doubt = row["vm_state"] == states.BUILDING or (

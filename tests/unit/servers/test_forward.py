@@ -1,4 +1,4 @@
-"""A boot that is handed to a neighbour is there once, or placed elsewhere, whatever answers come how often."""
+"""A boot that is handed to a neighbour is there once, or placed elsewhere, whatever answers come."""
 
 from collections.abc import Callable
 

@@ -53,7 +53,7 @@ def test_only_what_was_deleted_long_ago_is_forgotten(zone: LifeZone) -> None:
     zone.rest()
     zone.delete(gone)
     zone.rest()
-    assert retention.prune(zone.db, 3600.0) == {"attempts": 0, "actions": 0, "servers": 0}
+    assert set(retention.prune(zone.db, 3600.0).values()) == {0}
     zone.clock.at += 7200
     counts = retention.prune(zone.db, 3600.0)
     assert (counts["servers"], counts["attempts"]) == (1, 1)

@@ -1,4 +1,4 @@
-"""What a neighbour's feed says becomes our rows, in whatever order it comes; what was deleted stays deleted."""
+"""What a neighbour's feed says becomes our rows, in any order; what was deleted stays deleted."""
 
 from collections.abc import Callable
 from typing import Any
@@ -157,7 +157,8 @@ def test_one_document_that_can_not_be_kept_does_not_stop_the_feed(
 
 # ------------------------------------------------------------------ its end
 
-def test_what_was_deleted_there_is_deleted_here_and_gives_its_quota_back(make: MakeParent, east: Child) -> None:
+def test_what_was_deleted_there_is_deleted_here_and_gives_its_quota_back(
+        make: MakeParent, east: Child) -> None:
     parent = make(east)
     server = started(parent)
     say(parent, east, server, deleted=True, vm_state="deleted")
@@ -240,7 +241,8 @@ def test_what_a_zone_lost_is_deleted_and_what_a_restored_one_lost_is_an_error(ma
     mirror.lost(parent.zone.core, east.zone_uuid, "unheard-of", restored=False)
     assert parent.zone.row(first)["deleted"]
     row = parent.zone.row(second)
-    assert (row["vm_state"], row["task_state"], row["fault"]["reason"]) == (states.ERROR, None, "lost_by_zone")
+    assert (row["vm_state"], row["task_state"], row["fault"]["reason"]) == (
+        states.ERROR, None, "lost_by_zone")
     assert "east" in row["fault"]["message"]
     assert parent.zone.row(going)["task_state"] == "deleting"
     assert parent.zone.row(building)["vm_state"] == states.BUILDING

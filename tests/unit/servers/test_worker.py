@@ -5,13 +5,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.lifekit import LifeZone
 from zones import states
 from zones.config import Quota
 from zones.db import tables
-from zones.protocol import Boot, News
+from zones.errors import NotFound
+from zones.protocol import Boot, News, decode_spec, encode
 from zones.servers.settle import settle
 
 
@@ -269,3 +271,45 @@ def test_a_lost_message_is_sent_again(zone: LifeZone, kind: str) -> None:
     zone.rest()
     assert zone.row(server)["vm_state"] == {"boot": states.ACTIVE, "act": states.STOPPED,
                                             "remove": states.DELETED}[kind]
+
+
+def of_a_peer(zone: LifeZone, server: str) -> str:
+    """As if a peer had booted it, under this attempt of its own."""
+    attempt, peer = "aaaaaaaa-0000-4000-8000-000000000001", "bbbbbbbb-0000-4000-8000-000000000001"
+    zone.db.run(lambda conn: conn.execute(tables.server.update().where(tables.server.c.id == server).values(
+        peer_id=peer, origin_attempt=attempt)))
+    zone.db.run(lambda conn: conn.execute(tables.incoming.insert().values(
+        peer_id=peer, attempt_id=attempt, server_id=server, state="accepted", created_at=1.0,
+        updated_at=1.0)))
+    return attempt
+
+
+def test_what_fits_nowhere_is_refused_to_the_peer_that_booted_it(zone: LifeZone) -> None:
+    """It may be placed elsewhere: so here it holds nothing, and no user and no operator can have it."""
+    server = zone.boot(availability_zone="mars")
+    of_a_peer(zone, server)
+    zone.report()
+    zone.work()
+    row = zone.row(server)
+    assert (row["vm_state"], row["hidden"], row["fault"]["reason"]) == (states.ERROR, True, "no_valid_host")
+    (answer,) = zone.rows(tables.incoming)
+    assert (answer["state"], answer["code"]) == ("refused", "no_valid_host")
+    assert (zone.usage(), zone.work_rows()) == ((0, 0, 0), [])
+    with pytest.raises(NotFound):
+        settle(zone.db, server, "op")
+
+
+def test_a_peers_server_that_ran_already_is_not_refused_any_more(zone: LifeZone) -> None:
+    server = zone.boot()
+    of_a_peer(zone, server)
+    zone.rest()
+    assert zone.status(server) == (states.ACTIVE, None)
+    spec = msgspec.structs.replace(decode_spec(zone.row(server)["spec"]), availability_zone="mars")
+    zone.db.run(lambda conn: conn.execute(tables.server.update().values(
+        vm_state="building", spec=encode(spec))))
+    settle(zone.db, server, "op")
+    zone.report()
+    zone.work()
+    row = zone.row(server)
+    assert (row["vm_state"], row["hidden"]) == (states.ERROR, False)
+    assert [one["state"] for one in zone.rows(tables.incoming)] == ["accepted"]
