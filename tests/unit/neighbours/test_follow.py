@@ -1,6 +1,6 @@
 """Following a feed: a mirror converges on what the neighbour has; one empty word deletes nothing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,7 +30,8 @@ class Child:
     silent_on: set[str] = field(default_factory=set)
     """Servers that the next look does not find, though they are there."""
     empty: bool = False
-    """The next reading from the beginning ends before the first server."""
+    """The next reading from the beginning leaves out all that the mirror has."""
+    mirror: Callable[[], Collection[str]] = list
     asked: list[str] = field(default_factory=list)
     backup: tuple[int, dict[str, ServerDoc]] = (0, {})
 
@@ -67,7 +68,8 @@ class Child:
                 raise Gone("begin anew", code="feed_gone")
         elif self.empty:
             self.empty = False
-            return Changes(f"e{self.epoch}.{self.floor}")
+            told = [doc for server, doc in self.docs.items() if server not in self.mirror()]
+            return Changes(f"e{self.epoch}.{max(self.head, self.floor)}", told)
         found = sorted((doc for doc in self.docs.values() if doc.seq > since), key=lambda doc: doc.seq)
         page, more = found[:3], len(found) > 3
         seq = page[-1].seq if more else self.head
@@ -123,6 +125,7 @@ class World:
     def __init__(self) -> None:
         self.now = 0.0
         self.child, self.copy = Child(), Copy()
+        self.child.mirror = lambda: self.copy.rows
         self.crash()
 
     def crash(self) -> None:
@@ -212,7 +215,7 @@ def test_one_empty_answer_and_one_missing_server_delete_nothing(world: World) ->
     world.settle()
     world.child.save()
     world.child.restore()
-    world.child.empty, world.child.floor, world.child.silent_on = True, 3, {"s0", "s1", "s2"}
+    world.child.empty, world.child.silent_on = True, {"s0", "s1", "s2"}
     world.settle()
     assert (world.copy.lost_ones, world.copy.rows) == ([], world.child.alive)
     assert sorted(world.child.asked) == sorted(["s0", "s1", "s2"] * 2)
