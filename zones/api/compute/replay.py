@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from typing import Any
 
 import orjson
 
@@ -31,7 +32,7 @@ def once(handler: Handler) -> Handler:
         claim = str(uuid.uuid4())
         kept = _claim(call, key, claim)
         if not kept.mine:
-            return Reply(kept.status, kept.body, kept.headers)
+            return Reply(kept.status, _opened(call, kept.body), kept.headers)
         return _run(call, handler, key, claim)
     return run
 
@@ -85,5 +86,16 @@ def _keep(call: Call, key: str, claim: str, reply: Reply) -> None:
     if reply.status >= 500:
         call.parts.db.run(operations.discard, key, claim)
         return
-    body = reply.body if reply.body is None or isinstance(reply.body, bytes) else orjson.dumps(reply.body)
-    call.parts.db.run(operations.finish, key, claim, reply.status, reply.headers, body)
+    call.parts.db.run(operations.finish, key, claim, reply.status, reply.headers, _sealed(call, reply.body))
+
+
+def _sealed(call: Call, body: Any) -> bytes | None:
+    """As it is stored: some answers have a password."""
+    if body is None:
+        return None
+    text = (body if isinstance(body, bytes) else orjson.dumps(body)).decode()
+    return str(call.parts.core.seal(text)).encode()
+
+
+def _opened(call: Call, stored: bytes | None) -> bytes | None:
+    return None if stored is None else str(call.parts.core.unseal(stored.decode())).encode()

@@ -234,7 +234,8 @@ def test_refusals_are_passed_on(near: Near) -> None:
 @pytest.mark.parametrize(("said", "status", "code"), [
     (Unavailable("down", code="zone_down"), 503, "zone_down"), (Unknown("late"), 504, "unknown"),
     (refusal(401, "unauthorized"), 503, "link_login"),
-    (refusal(500, "internal_error"), 504, "internal_error"), (refusal(409, "operation_under_way"), 504, "operation_under_way"),
+    (refusal(500, "internal_error"), 504, "internal_error"),
+    (refusal(409, "operation_under_way"), 504, "operation_under_way"),
     (refusal(501, "not_served"), 501, "not_served"), (refusal(406, "bad_microversion"), 409, "zone_too_old"),
 ])
 def test_what_is_no_answer(near: Near, said: Any, status: int, code: str) -> None:

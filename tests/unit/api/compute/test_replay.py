@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -157,3 +158,12 @@ def test_a_local_change_is_replayed_with_its_headers(near: Near) -> None:
     assert [answer.status for answer in answers] == [201, 201]
     assert answers[0].headers["Location"] == answers[1].headers["Location"]
     assert server_row(near.api.db, server_id)["version"] == 2
+
+
+def test_a_password_is_not_stored_in_clear(near: Near) -> None:
+    server_id, operation = near.server(**PEERS, zone_uuid=None, host="host-1"), str(uuid.uuid4())
+    first, second = (near.api("POST", f"/servers/{server_id}/action", {"rescue": {"adminPass": "secret"}},
+                              who="peer", headers={"X-Zone-Operation": operation}) for _ in range(2))
+    assert first.body == second.body == {"adminPass": "secret"}
+    (stored,) = near.api.db.run(lambda conn: conn.execute(sa.select(tables.operation.c.body)).scalars().all())
+    assert stored.startswith(b"sealed:")
