@@ -89,7 +89,7 @@ def add(db: Database, means: Means, wanted: NewLink) -> Row:
     info = None
     if not wanted.no_check:
         wanted, info = _look(means, wanted)
-        _check_is_new(db, means, info)
+        _check_is_new(db, info)
     values = {
         **_columns(means, wanted), "zone_uuid": info.uuid if info else None, "relation": wanted.relation,
         "weight_offset": wanted.weight_offset, "weight_scale": wanted.weight_scale,
@@ -159,7 +159,7 @@ def _ask(means: Means, wanted: NewLink) -> Info:
         project=wanted.project, domain=wanted.domain, cacert=wanted.cacert))
     try:
         info, _ = neighbour.info(None)
-        checked = _check_speaks(info, wanted)
+        checked = _check_speaks(info, wanted, means.own_uuid)
         neighbour.document(str(uuid.uuid4()))  # of a server that nobody has: may we ask at all?
         return checked
     except (Unavailable, Unknown, Conflict):
@@ -172,10 +172,12 @@ def _ask(means: Means, wanted: NewLink) -> Info:
         neighbour.close()
 
 
-def _check_speaks(info: Info | None, wanted: NewLink) -> Info:
-    """The answer. Raises `Conflict` for who is no zone, or none that speaks as we do."""
+def _check_speaks(info: Info | None, wanted: NewLink, own_uuid: str) -> Info:
+    """The answer. Raises `Conflict` for who is no zone, this zone, or none that speaks as we do."""
     if info is None or not _is_uuid(info.uuid):
         raise Conflict(f"what answers at {wanted.api_url} does not say which zone it is", code="bad_answer")
+    if info.uuid == own_uuid:
+        raise Conflict("that is the URL of this very zone; a zone is not its own neighbour", code="own_zone")
     least, most = info.protocol.get("min"), info.protocol.get("max")
     if not isinstance(least, int) or not isinstance(most, int) or (
             least > protocol.VERSION or most < protocol.OLDEST):
@@ -185,9 +187,7 @@ def _check_speaks(info: Info | None, wanted: NewLink) -> Info:
     return info
 
 
-def _check_is_new(db: Database, means: Means, info: Info) -> None:
-    if info.uuid == means.own_uuid:
-        raise Conflict("that is the URL of this very zone; a zone is not its own neighbour", code="own_zone")
+def _check_is_new(db: Database, info: Info) -> None:
     if db.run(links.of_zone, info.uuid) is not None:
         raise db.run(links.zone_taken, info.uuid)
 
@@ -209,7 +209,7 @@ def _reached_anew(db: Database, means: Means, row: Row, given: Mapping[str, Any]
         raise Conflict(f"at {wanted.api_url} is zone {info.uuid} ({info.name}), and this link leads to "
                        f"{row['zone_uuid']}: add another link", code="other_zone")
     if row["zone_uuid"] is None:
-        _check_is_new(db, means, info)
+        _check_is_new(db, info)
         if not db.run(links.identify, row["id"], info.uuid):
             raise db.run(links.zone_taken, info.uuid)
     return _columns(means, wanted)
@@ -256,9 +256,9 @@ def _delete(conn: Connection, link_id: int, force: bool) -> None:
         raise missing(link_id)
     behind = links.count_servers(conn, row["zone_uuid"]) if row["zone_uuid"] else 0
     if behind and not force:
-        raise Conflict(f"{behind} servers are behind the link {row['name']!r}: delete them first, or delete "
-                       "it by force, which leaves them where they are and their status UNKNOWN until the "
-                       "zone is added again", code="link_in_use")
+        raise Conflict(f"the link {row['name']!r} has servers behind it ({behind}): delete them first, or "
+                       "delete it by force, which leaves them where they are and their status UNKNOWN "
+                       "until the zone is added again", code="link_in_use")
     links.remove(conn, link_id)
 
 

@@ -130,7 +130,7 @@ def test_actions(desk: Desk, action: str, state: str) -> None:
 def test_a_link_with_servers_is_deleted_by_force(desk: Desk) -> None:
     path = f"/os-zones/{desk.add()['id']}"
     add_server(desk.db, zone_uuid=EAST)
-    assert "1 servers are behind" in fault(desk.api("DELETE", path))
+    assert "servers behind it (1)" in fault(desk.api("DELETE", path))
     assert desk.api("DELETE", f"{path}?force=maybe").status == 400
     assert desk.api("DELETE", f"{path}?force=true").status == 204
     assert desk.api("GET", path).status == 404
