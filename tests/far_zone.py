@@ -130,9 +130,9 @@ class Near:
         self.far.docs[server_id] = msgspec.convert(doc, ServerDoc)
 
 
-def near_zone(db: Database, **link: Any) -> Near:
+def near_zone(db: Database, far: FarZone | None = None, **link: Any) -> Near:
     """A zone with a link called east."""
-    far, ends = FarZone(), FarEnds()
+    far, ends = far or FarZone(), FarEnds()
     api = zone_api(db, ends)
     api = Api(db, hosts=api.hosts, core=core_of(db, ends), more=far.parts())
     row = {"zone_uuid": EAST, "name": "east", "api_url": "http://east", "is_active": True, "created_at": 1.0,

@@ -37,7 +37,7 @@ def many(database: Database) -> Database:
     put(4, deleted=True, vm_state="deleted", terminated_at=1.0)
     put(5, hidden=True)
     put(6, project_id="p2")
-    put(7, owner_peer="peer-1")
+    put(7, owner_peer="peer-1", peer_id="peer-1")
     return database
 
 
@@ -47,6 +47,8 @@ def test_a_scope_sees_its_own_and_never_hidden_ones(many: Database) -> None:
     assert listed(many, Scope("peer-1", "p1")) == ["vm-7"]
     assert listed(many, Scope("", None)) == ["vm-6", "vm-3", "vm-2", "vm-1", "vm-0"]
     assert listed(many, Scope(None, None)) == ["vm-7", "vm-6", "vm-3", "vm-2", "vm-1", "vm-0"]
+    assert listed(many, Scope("peer-1", "p1", "peer-1")) == ["vm-7"]
+    assert listed(many, Scope("peer-1", "p1", "peer-2")) == listed(many, Scope(None, None, "peer-2")) == []
 
 
 @pytest.mark.parametrize(("query", "numbers"), [

@@ -76,6 +76,19 @@ def test_discard_is_quiet_and_final(images: EmbeddedImages, files: Files) -> Non
         images.upload(IMAGE, iter([b"x"]))
 
 
+@pytest.mark.parametrize("other", [
+    {"caller": Caller("zoe", "p9")}, {"caller": Caller("ann", "p", peer="peer-1")}, {"zone_uuid": "east"}])
+def test_an_image_is_never_reserved_over_another(images: EmbeddedImages, other: dict[str, Any]) -> None:
+    whose = {"caller": ANN, "image_id": IMAGE, "name": "snap", "properties": {}, "base": None}
+    images.reserve(**whose)
+    images.reserve(**whose)
+    with pytest.raises(Conflict):
+        images.reserve(**{**whose, **other})
+    images.upload(IMAGE, iter([b"x"]))
+    with pytest.raises(Conflict):
+        images.reserve(**whose)
+
+
 @pytest.mark.parametrize("image_id", [
     "demo", "", IMAGE.replace("1", "A"), "x" * 300, "{" + IMAGE + "}"])
 def test_what_is_no_id_is_not_looked_up(images: EmbeddedImages, image_id: str) -> None:
