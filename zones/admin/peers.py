@@ -40,6 +40,7 @@ def create(desk: Desk) -> int:
 def rotate(desk: Desk) -> int:
     """`peer-rotate NAME`: a new password; a peer that was deleted by force is let in again."""
     peer = _find(desk)
+    _shut_out(desk, peer["id"])
     password = _let_in(desk, peer["id"], peer["name"])
     command = ["--zone_username", _user(peer["name"]), "--password", password]
     print(f"# enter this as administrator of that zone, with the id that `nova zone-list` shows there\n"
@@ -57,10 +58,7 @@ def delete(desk: Desk) -> int:
                        code="peer_in_use")
     if behind:
         desk.db.run(peers.disable, peer["id"])
-    directory = desk.identity().directory
-    for user_id in desk.db.run(peers.users, peer["id"]):
-        if directory.rows("user", {"id": user_id}):
-            directory.remove_user(user_id)
+    _shut_out(desk, peer["id"])
     if not behind:
         desk.db.run(peers.remove, peer["id"])
     print(f"peer {peer['name']} is " + (f"disabled; it has {behind} servers here" if behind else "deleted"))
@@ -98,6 +96,15 @@ def _let_in(desk: Desk, peer_id: str, name: str) -> str:
     desk.db.run(peers.add_user, peer_id, user["id"])
     desk.db.run(peers.enable, peer_id)
     return password
+
+
+def _shut_out(desk: Desk, peer_id: str) -> None:
+    """Delete the peer's users: a new password alone would leave their application credentials."""
+    directory = desk.identity().directory
+    for user_id in desk.db.run(peers.users, peer_id):
+        if directory.rows("user", {"id": user_id}):
+            directory.remove_user(user_id)
+        desk.db.run(peers.drop_user, user_id)
 
 
 def _find(desk: Desk) -> dict[str, Any]:

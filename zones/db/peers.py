@@ -81,6 +81,11 @@ def add_user(conn: Connection, peer_id: str, user_id: str) -> None:
         raise Conflict(f"user {user_id} stands for the peer {other['name']!r}", code="peer_user_taken")
 
 
+def drop_user(conn: Connection, user_id: str) -> None:
+    """This user stands for no peer any more."""
+    conn.execute(sa.delete(peer_user).where(peer_user.c.user_id == user_id))
+
+
 def users(conn: Connection, peer_id: str) -> list[str]:
     """The ids of the users that stand for this peer."""
     return list(conn.execute(sa.select(peer_user.c.user_id).where(peer_user.c.peer_id == peer_id)

@@ -89,9 +89,14 @@ def test_a_name_is_used_once_and_nobody_elses_user_is_taken(zone: _Zone) -> None
 
 def test_a_rotated_password_is_the_only_one(zone: _Zone) -> None:
     *_, old, _, _ = _command(zone.admin("peer-create", "top")[1], "zone-add")
+    before = zone.log_in("peer-top", old)
+    zone.identity().directory.create_credential(
+        before, "kept", secret=None, roles=None, expires_at=None, unrestricted=False, description=None)
     *_, new = _command(zone.admin("peer-rotate", "top")[1], "zone ")
     assert new != old
-    zone.log_in("peer-top", new)
+    after = zone.log_in("peer-top", new)
+    assert zone.db.run(peers.users, zone.peer()["id"]) == [after.user_id]
+    assert zone.identity().directory.rows("app_credential") == []
     with pytest.raises(Unauthorized):
         zone.log_in("peer-top", old)
 

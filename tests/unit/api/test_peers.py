@@ -9,13 +9,16 @@ import orjson
 import pytest
 import webob
 
+from tests.server_rows import FarEnds, add_server, core_of, server_row
 from zones.api.compute.actions import ACTIONS
-from zones.api.compute.routes import V21
+from zones.api.compute.parts import Parts
+from zones.api.compute.routes import ROUTES, V21
 from zones.api.compute.versions import DIALECT
 from zones.api.peers import PeerGate
 from zones.api.policy import Policy
 from zones.api.rules import PEER_SERVERS, PEER_ZONES
 from zones.api.wsgi import Call, Reply, Route, Service
+from zones.config import Config
 from zones.db import peers
 from zones.db.engine import Database
 from zones.errors import Forbidden, Invalid
@@ -184,3 +187,23 @@ def test_a_forwarded_request_keeps_its_id_and_its_roles_open_what_they_should(de
     assert (answer.status_code, orjson.loads(answer.body)) == (200, {})
     assert seen == [(REQUEST_ID, True, False)]
     assert answer.headers["X-Openstack-Request-Id"] != REQUEST_ID
+
+
+@pytest.mark.parametrize("who", ["top", "side"])
+@pytest.mark.parametrize(("method", "path"), sorted({(method, path) for method, path, _ in _routes(True)}))
+def test_nothing_of_a_server_that_it_did_not_boot(desk: _Desk, who: str, method: str, path: str) -> None:
+    server = add_server(desk.db, project_id="p1", tags=["t"], metadata={"key": "v"})
+    parts = Parts(core=core_of(desk.db, FarEnds()), db=desk.db, config=Config(), hosts=list,
+                  host_status=lambda host: "UP")
+    service = Service(ROUTES, parts, DIALECT, desk.gate, Policy().may)
+    origin = Origin("p1", "ann", ["admin"])
+    place = re.sub(r"\{\w+\}", "key", f"/v2.1{path}".replace("{server_id}", server))
+    for body in ({}, {"os-stop": None}, {"metadata": {}}, {"meta": {"key": "x"}}, {"tags": []},
+                 {"server": {"name": "mine"}}):
+        request = desk.request(who, origin, method, place)
+        request.headers["OpenStack-API-Version"] = "compute 2.90"
+        request.body = orjson.dumps(body)
+        assert request.get_response(service).status_code in (400, 404)
+    row = server_row(desk.db, server)
+    assert (row["name"], row["vm_state"], row["task_state"], row["deleted"]) == ("vm", "active", None, False)
+    assert (row["metadata"], row["tags"]) == ({"key": "v"}, ["t"])
