@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from tests.server_rows import FLAVOR, FarEnds, core_of
 from zones.config import Quota
-from zones.db import feed, leases, peers, tables
+from zones.db import changes, feed, leases, peers, tables
 from zones.db.engine import Connection, Database
 from zones.protocol import Caller, ImageValue, ServerSpec
 from zones.protocol.neighbours import Answered, Handover
@@ -57,6 +57,10 @@ class ChildZone:
     def number(self, most: int = feed.MOST) -> int | None:
         """Number the feed once; the new head."""
         return self.db.run(lambda conn: feed.number(conn, feed.peers(conn), most))
+
+    def change(self, server_id: str, at: float, **values: Any) -> None:
+        """Change a server's row, as all do who change one."""
+        self.db.run(lambda conn: changes.change(conn, server_id, at, **values))
 
     def refuse(self, server_id: str, code: str = "no_valid_host") -> None:
         """What the worker does with a server that fits nowhere here."""

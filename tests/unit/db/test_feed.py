@@ -35,7 +35,7 @@ def test_changed_rows_of_peers_get_the_next_numbers_and_others_none(zone: ChildZ
     assert zone.number() == 3
     assert seqs(zone) == {local: None, servers[0]: 2, servers[1]: 1, servers[2]: 3}
     assert zone.number() is None
-    zone.db.run(changes.change, servers[1], 1e9 + 9, name="new")
+    zone.change(servers[1], 1e9 + 9, name="new")
     assert zone.number() == 4
     assert seqs(zone)[servers[1]] == 4
 
@@ -97,7 +97,7 @@ def test_what_is_forgotten_raises_the_floor(zone: ChildZone) -> None:
     refused = add(zone, peer, hidden=True, vm_state="error", task_state=None, terminated_at=1.0)
     lives, young = add(zone, peer), add(zone, peer, deleted=True, terminated_at=4e9)
     zone.number()
-    zone.db.run(changes.change, old, 1.0, name="last")
+    zone.change(old, 1.0, name="last")
     assert zone.number() == 5
     retention.prune(zone.db, 3600.0)
     assert set(seqs(zone)) == {lives, young}

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 
 from tests.peerkit import ChildZone, boot_of, child_zone, new_id
-from zones.db import changes, tables
+from zones.db import tables
 from zones.db.engine import Database
 from zones.errors import Gone, Invalid, NotFound
 from zones.protocol import Caller
@@ -106,7 +106,7 @@ def _touch(zone: ChildZone, step: str, peer: Caller, server: str, attempt: str) 
     elif step == "refuse":
         zone.refuse(server)
     else:
-        zone.db.run(changes.change, server, row["updated_at"] + 1, name=f"name-{row['version']}")
+        zone.change(server, row["updated_at"] + 1, name=f"name-{row['version']}")
 
 
 def test_a_reader_misses_nothing_while_others_write_and_number(shared_database: Database) -> None:
@@ -118,7 +118,7 @@ def test_a_reader_misses_nothing_while_others_write_and_number(shared_database: 
 
     def write(server: str) -> None:
         for number in range(25):
-            zone.db.run(changes.change, server, 2e9 + number, name=f"n-{number}")
+            zone.change(server, 2e9 + number, name=f"n-{number}")
 
     def number() -> None:
         while not done.is_set():
@@ -147,7 +147,7 @@ def test_a_document_says_where_a_server_is_in_the_peers_own_words(zone: ChildZon
     assert (doc.attempt, doc.project_id) == (boot.attempt, "theirs")
     assert (doc.placed, doc.host_path) == (False, ["west"])
     assert (doc.metadata, doc.tags, doc.description, doc.flavor["vcpus"]) == ({"a": "b"}, ["t"], "d", 1)
-    zone.db.run(changes.change, boot.spec.id, 2e9, zone_uuid=new_id(), host_path=["leaf"],
+    zone.change(boot.spec.id, 2e9, zone_uuid=new_id(), host_path=["leaf"],
                 availability_zone="leaf/nova", fault={"code": 500, "message": "m", "explanation": {"h": 1}})
     doc = feed.document(zone.core, peer, boot.spec.id)
     assert (doc.placed, doc.host_path, doc.availability_zone) == (True, ["west", "leaf"], "leaf/nova")

@@ -49,7 +49,7 @@ def changes(call: Call) -> Reply:
         found = feed.changes(call.parts.core, call.caller, since, limit)
         left = end - time.monotonic()
         if found.servers or found.images or found.more or call.parts.moved is None or left <= 0:
-            return Reply(200, msgspec.to_builtins(found))
+            return Reply(200, msgspec.json.encode(found))
         call.parts.moved.wait(feed.seq_of(found.cursor), left)
 
 
