@@ -45,6 +45,10 @@ class NoRecords:
         """None."""
         return None
 
+    def may_have_hosts(self) -> bool:
+        """It has."""
+        return True
+
     def host_zones(self) -> dict[str, str]:
         """None."""
         return {}

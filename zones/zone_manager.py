@@ -55,6 +55,9 @@ class Records(Protocol):
     def host_zones(self) -> dict[str, str]:
         """The availability zone that an aggregate gives to a host."""
 
+    def may_have_hosts(self) -> bool:
+        """Whether a compute service belongs to the zone, or may join it while this process starts."""
+
     def links(self) -> list[dict[str, Any]]:
         """The links' rows without their summaries; `age`: seconds since `summary_at`."""
 
@@ -300,6 +303,8 @@ class ZoneManager:
         if not self._neighbours.all_polled():
             return False
         expected = {host for service in self._services.values() for host in service["hosts"] or []}
+        if not expected and self._echo_heard is not None and not self._records.may_have_hosts():
+            return True
         return bool(expected) and all(self.table.is_up(host) for host in expected)
 
     def _look_at_links(self) -> None:

@@ -39,6 +39,9 @@ class Zone:
     def service_of_host(self, host: str) -> str | None:
         return "from-db" if host == "known" else None
 
+    def may_have_hosts(self) -> bool:
+        return True
+
     def host_zones(self) -> dict[str, str]:
         return self.zones
 

@@ -58,6 +58,11 @@ def live_services(conn: Connection, within: float) -> dict[str, dict[str, Any]]:
     return {row.host: dict(row._mapping) for row in rows}
 
 
+def has_services(conn: Connection) -> bool:
+    """Whether any compute service, alive or not, belongs to the zone."""
+    return conn.execute(sa.select(service.c.host).limit(1)).first() is not None
+
+
 def service_of_host(conn: Connection, host: str) -> str | None:
     """The compute service that last said it owns this host."""
     for row in conn.execute(sa.select(service.c.host, service.c.hosts)):

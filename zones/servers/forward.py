@@ -6,6 +6,7 @@ acknowledged, for whatever was not heard is asked for again.
 
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -35,11 +36,11 @@ def handover_of(core: Core, row: Row, zone_uuid: str, attempt_id: str, spec: Ser
 
     What is known here only (hosts' names, ids of images, whose peer it is) stays here.
     """
-    group, image = spec.group, spec.image
+    group, image, link = spec.group, spec.image, core.neighbours.name_of(zone_uuid)
     return Handover(attempt_id, msgspec.structs.replace(
         spec, owner_peer="", project_id=row["project_id"], path=[*spec.path, core.zone_uuid],
         hops_left=spec.hops_left - 1, attempts_left=max(1, spec.attempts_left - row["attempts"] + 1),
-        availability_zone=_below(spec.availability_zone, core.neighbours.name_of(zone_uuid)),
+        availability_zone=_below(spec.availability_zone, link), hints=_hints(spec.hints, link),
         force_host=None, admin_pass=None if spec.admin_pass is None else core.unseal(spec.admin_pass),
         group=None if group is None else msgspec.structs.replace(group, members=[]),
         image=None if image is None else msgspec.structs.replace(image, local_id=None)),
@@ -51,6 +52,13 @@ def _below(availability_zone: str | None, link: str) -> str | None:
     if availability_zone == link:
         return None
     return availability_zone.removeprefix(f"{link}/") if availability_zone else availability_zone
+
+
+def _hints(hints: dict[str, Any], link: str) -> dict[str, Any]:
+    """The neighbour may call itself otherwise than our link does: a server meant for it just stays there."""
+    if hints.get("zone") not in (link, [link]):
+        return hints
+    return {**{name: value for name, value in hints.items() if name != "zone"}, "local_zone_only": True}
 
 
 def answered(core: Core, zone_uuid: str, answers: Sequence[Answered],

@@ -43,6 +43,7 @@ class Neighbours:
         self._view = view
         self._images = images
         self._rows = ImageRows(db)
+        self._keeper: Keeper | None = None
         self._fanout = fanout
         self.hood = Neighbourhood(self._links, config, own_uuid)
         self.pusher = Pusher(self.hood.to, images, self._pushed)
@@ -63,7 +64,7 @@ class Neighbours:
     def keeper(self, leads: Callable[[], bool]) -> Keeper:
         """Who polls and follows every link while `leads()`."""
         told = self._view.settled
-        return Keeper(self._db, self._config, House(
+        self._keeper = Keeper(self._db, self._config, House(
             leads=leads,
             connect=lambda row: self._connect(as_link(row, self._sealer.unseal)),
             hear=self._hear,
@@ -72,11 +73,18 @@ class Neighbours:
                 self.core, zone_uuid, server_id, restored=restored, told=told),
             links_changed=self.links_changed,
             back=lambda zone_uuid: forward.hurry_zone(self.core, zone_uuid)))
+        return self._keeper
 
     def links_changed(self) -> None:
         """Tell every process, this one at once."""
-        self.hood.changed()
+        self.heard_of_links()
         self._fanout(LinksChanged())
+
+    def heard_of_links(self) -> None:
+        """Some process, perhaps this one, says that a link has changed."""
+        self.hood.changed()
+        if self._keeper is not None:
+            self._keeper.changed()
 
     def content(self, row: dict[str, Any]) -> Iterator[bytes]:
         """The content of an image that a neighbour has, as it comes."""

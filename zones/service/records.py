@@ -9,11 +9,12 @@ from zones.db.engine import Connection, Database, now
 
 
 class Records:
-    """What a `ZoneManager` reads of the zone's database."""
+    """What a `ZoneManager` reads of the zone's database. `hosts_here`: this process runs hosts itself."""
 
-    def __init__(self, db: Database, service_down: float) -> None:
+    def __init__(self, db: Database, service_down: float, *, hosts_here: bool = True) -> None:
         self._db = db
         self._service_down = service_down
+        self._hosts_here = hosts_here
 
     def live_services(self) -> dict[str, dict[str, Any]]:
         """Compute services with a recent heartbeat."""
@@ -30,6 +31,10 @@ class Records:
     def host_zones(self) -> dict[str, str]:
         """The availability zones that aggregates give to hosts."""
         return self._db.run(aggregates.host_zones)
+
+    def may_have_hosts(self) -> bool:
+        """Whether a compute service belongs to the zone, or is about to."""
+        return self._hosts_here or self._db.run(leases.has_services)
 
     def links(self) -> list[dict[str, Any]]:
         """Every link's row, and the `age` of its summary."""

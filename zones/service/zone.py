@@ -164,8 +164,9 @@ class Zone:
     def _start_core(self) -> None:
         config = self.config
         self.view = ZoneManager(config.placement, config.timing, config.capabilities,
-                                Records(self.db, config.timing.service_down), self.bus.fanout,
-                                name=config.name, zone_uuid=self.zone["uuid"])
+                                Records(self.db, config.timing.service_down,
+                                        hosts_here="compute" in config.roles),
+                                self.bus.fanout, name=config.name, zone_uuid=self.zone["uuid"])
         self.moved = Moved()
         self.neighbours = Neighbours(config.links, self.db, self._sealer, self.zone["uuid"], self.view,
                                      self.images, self.bus.fanout)
@@ -186,7 +187,7 @@ class Zone:
             if isinstance(message, FeedMoved):
                 self.moved.moved(message.head)
             elif isinstance(message, LinksChanged):
-                self.neighbours.hood.changed()
+                self.neighbours.heard_of_links()
         if self._compute is not None:
             self._compute.heard_fanout(messages)
 
