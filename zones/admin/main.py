@@ -173,6 +173,7 @@ def _keys_rotate(desk: Desk) -> int:
     folder = desk.config.data_dir
     if not folder.exists():
         raise Invalid(f"there is no data folder {folder}; name it with --data-dir", code="no_data_dir")
+    peers.reseal(desk)  # with the newest key that every running process has, so the next one need not be
     for name in (sealing.KEY_FILE, TOKEN_KEYS):
         sealing.rotate(folder / name)
     print("the sealing and token keys were rotated; restart the zone's processes")

@@ -7,9 +7,11 @@ import time
 import uuid
 from typing import Any
 
+from zones import sealing
 from zones.admin import openrc
 from zones.admin.desk import Desk, show
 from zones.db import leases, links, peers
+from zones.db.engine import Connection
 from zones.errors import Conflict, Invalid, NotFound
 from zones.neighbours.adding import PROJECT
 
@@ -87,6 +89,17 @@ def restored(desk: Desk) -> int:
     """`db-restored`: after a backup was put in place, before the zone starts again."""
     print(f"epoch {desk.db.run(leases.renew_epoch)}: zones above compare everything with this database")
     return 0
+
+
+def reseal(desk: Desk) -> None:
+    """Seal the links' passwords with the newest key: they outlive the few keys that are kept."""
+    sealer = sealing.Sealer(sealing.keys_in(desk.config.data_dir / sealing.KEY_FILE))
+    desk.db.run(_reseal, sealer)
+
+
+def _reseal(conn: Connection, sealer: sealing.Sealer) -> None:
+    for row in links.rows(conn):
+        links.change(conn, row["id"], time.time(), password=sealer.seal(sealer.unseal(row["password"])))
 
 
 def _let_in(desk: Desk, peer_id: str, name: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.server_rows import add_server
+from zones import sealing
 from zones.admin.main import main
 from zones.db import leases, links, peers
 from zones.db.engine import Database, here
@@ -147,3 +148,16 @@ def test_a_restored_database_begins_another_epoch(zone: _Zone) -> None:
     after = zone.db.run(leases.read_zone)
     assert (code, after["epoch"] in said, after["epoch"] != before["epoch"]) == (0, True, True)
     assert after["uuid"] == before["uuid"]
+
+
+def test_a_links_password_outlives_every_key(zone: _Zone) -> None:
+    def sealer() -> sealing.Sealer:
+        return sealing.Sealer(sealing.keys_in(zone.folder / sealing.KEY_FILE))
+    made = zone.db.run(links.add, {"name": "east", "zone_uuid": None, "api_url": "http://east/v2.1",
+                                   "username": "u", "password": sealer().seal("hush"), "created_at": 1.0})
+    for _ in range(5):
+        running = sealer()
+        assert zone.admin("keys-rotate")[0] == 0
+        row = zone.db.run(links.row, made)
+        assert row is not None
+        assert sealer().unseal(row["password"]) == running.unseal(row["password"]) == "hush"
