@@ -64,7 +64,7 @@ class Ec2:
 
     def __init__(self, access: Access) -> None:
         """Connects to nothing yet. Raises `Invalid` for a profile or a region that is none."""
-        config = Config(connect_timeout=_CONNECT, read_timeout=min(_READ, access.patience),
+        config = Config(connect_timeout=_CONNECT, read_timeout=_READ,
                         retries={"total_max_attempts": 1, "mode": "standard"},
                         max_pool_connections=64, user_agent_extra="zones")
         try:

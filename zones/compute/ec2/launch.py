@@ -57,6 +57,16 @@ class Launcher:
 
     def launch(self, place: Place, spec: ServerSpec, attempt: str, record: RecordResource) -> Instance:
         """The attempt's instance, running. Raises `Unknown` where it may come to be; the call is repeated."""
+        try:
+            return self._launch(place, spec, attempt, record)
+        except (Unavailable, Refused) as error:
+            note = self._notes.get(spec.id, place.host, attempt)
+            if note is None or not note.sent:
+                raise
+            # EC2 has been asked for the instance, and now does not tell what became of it.
+            raise Unknown(error.message, code="ec2_unknown") from error
+
+    def _launch(self, place: Place, spec: ServerSpec, attempt: str, record: RecordResource) -> Instance:
         note = self._notes.get(spec.id, place.host, attempt)
         for instance in self._fleet.shown(spec.id, place.host):
             if tags_of(instance).get(request.ATTEMPT) != attempt:
@@ -72,7 +82,7 @@ class Launcher:
                 return self._until_it_runs(note)
             except _OtherType as full:
                 if note.number + 1 >= len(note.types):
-                    self._notes.drop(note)
+                    self._came_to_nothing(note)
                     raise ZonesError(
                         f"EC2 has no room in {place.zone} for any of {', '.join(note.types)}: {full}"[:500],
                         code="no_capacity") from full
@@ -114,10 +124,9 @@ class Launcher:
             instance_id = self._ask(note, spec)
         except Refused as error:
             raise self._refused(note, error) from error
-        except Unavailable as error:
-            if asked_before:
-                raise Unknown(error.message, code="ec2_unknown") from error
-            self._notes.drop(note)
+        except Unavailable:
+            if not asked_before:
+                self._came_to_nothing(note)
             raise
         return self._notes.put(msgspec.structs.replace(note, instance=instance_id))
 
@@ -140,8 +149,15 @@ class Launcher:
         if error.aws == _MISMATCH:
             # This very attempt has launched something, with parameters that we no longer know.
             return Unknown(error.message, code="ec2_unsettled")
-        self._notes.drop(note)
+        self._came_to_nothing(note)
         return ZonesError(error.message, code=ROOM.get(error.aws, error.code))
+
+    def _came_to_nothing(self, note: Note) -> None:
+        """No instance, surely. The note stays where `destroy` has a key pair to look after."""
+        if note.key:
+            self._notes.put(msgspec.structs.replace(note, number=0, sent=0.0, instance=""))
+        else:
+            self._notes.drop(note)
 
     def _until_it_runs(self, note: Note) -> Instance:
         seen: list[Instance] = []

@@ -1,8 +1,9 @@
 """Make a server not exist: its instances, what was launched without an answer, and its key pair."""
 
+from zones.compute.ec2 import request
 from zones.compute.ec2.api import Ec2, Refused
 from zones.compute.ec2.fleet import Fleet, Instance
-from zones.compute.ec2.guests import state_of
+from zones.compute.ec2.guests import state_of, tags_of
 from zones.compute.ec2.keys import Keys
 from zones.compute.ec2.notes import Note, Notes
 from zones.compute.ec2.options import Times
@@ -31,7 +32,9 @@ class Remover:
             self._terminate(instance_id, notes)
         # A launch without an answer, where nothing of it shows: perhaps not yet. Its token is worth
         # nothing here: asking again would launch what was never launched.
-        if any(not note.instance and note.is_fresh(self._times.settle) for note in notes) and not shown:
+        seen = {tags_of(one).get(request.ATTEMPT) for one in shown}
+        if any(not note.instance and note.attempt not in seen and note.is_fresh(self._times.settle)
+               for note in notes):
             raise Unknown(f"EC2 may not show yet what was launched for server {server}",
                           code="ec2_unsettled")
         for instance_id in sorted(ids):
