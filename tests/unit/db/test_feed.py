@@ -1,6 +1,7 @@
 """The feed's numbers: each change one, in an order in which a reader misses nothing."""
 
 import threading
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -19,7 +20,7 @@ def zone(database: Database) -> ChildZone:
     return child_zone(database)
 
 
-def add(zone: ChildZone, peer: Caller, **values: object) -> str:
+def add(zone: ChildZone, peer: Caller, **values: Any) -> str:
     return add_server(zone.db, **{"peer_id": peer.peer, "feed_seq": None, "version": 1, "hidden": False,
                                   "deleted": False, **values})
 

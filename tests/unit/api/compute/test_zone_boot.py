@@ -73,7 +73,8 @@ def test_what_is_no_boot_is_refused_by_itself(api: Api) -> None:
     answers = api("POST", "/os-zones/boot", {"boots": boots}, who="top").body["answers"]
     assert [(one["attempt"], one["state"], one.get("code")) for one in answers] == [
         (attempt, "refused", "bad_spec"), ("x", "refused", "bad_spec"), (good.attempt, "accepted", None)]
-    for nonsense in ({}, {"boots": 5}, {"boots": [5]}, {"boots": [{}]}, [], plain(*[good] * 65)):
+    bodies: tuple[Any, ...] = ({}, {"boots": 5}, {"boots": [5]}, {"boots": [{}]}, [], plain(*[good] * 65))
+    for nonsense in bodies:
         assert fault(api("POST", "/os-zones/boot", nonsense, who="top"))
     assert api("POST", "/os-zones/boot", {"boots": []}, who="top").body == {"answers": []}
 
