@@ -267,3 +267,31 @@ def test_work_rows_of_one_zone_are_told_apart(make: MakeParent) -> None:
     assert parent.zone.work_rows()[0]["due_at"] == 9e9
     parent.zone.db.run(work.hurry_zone, "z", 5.0)
     assert parent.zone.work_rows()[0]["due_at"] < 5.0
+
+
+@pytest.mark.parametrize("late", ["accepted", "running", "cancelled", "wanted"])
+def test_a_delete_ends_with_nothing_less_than_a_confirmation(make: MakeParent, late: str) -> None:
+    east = Child("east")
+    parent = make(east)
+    server = parent.zone.boot()
+    parent.work()
+    parent.zone.delete(server)
+    attempt = parent.zone.attempts(server)[0]["id"]
+    forward.answered(parent.zone.core, east.zone_uuid, [Answered(attempt, late)])
+    assert parent.zone.row(server)["task_state"] == "deleting"
+    assert [row["kind"] for row in parent.zone.work_rows()] == ["remove"]
+    assert parent.zone.usage() == (1, 1, 512)
+    parent.rest()
+    assert (parent.zone.row(server)["deleted"], parent.living(server)) == (True, [])
+
+
+@pytest.mark.parametrize("state", ["refused", "cancelled", "accepted", "wanted"])
+def test_an_answer_of_before_changes_nothing_of_what_runs(make: MakeParent, state: str) -> None:
+    east = Child("east")
+    parent = make(east)
+    server = parent.zone.boot()
+    parent.rest()
+    before, attempts = parent.zone.row(server), parent.zone.attempts(server)
+    forward.answered(parent.zone.core, east.zone_uuid, [Answered(attempts[0]["id"], state, "no_valid_host")])
+    assert (parent.zone.row(server), parent.zone.attempts(server), parent.zone.work_rows()) == (
+        before, attempts, [])

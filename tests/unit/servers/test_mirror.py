@@ -372,3 +372,12 @@ def test_a_server_that_is_elsewhere_by_our_own_word_stays_there(make: MakeParent
         east.doc(server), attempt="33333333-3333-3333-3333-333333333333", version=99)
     mirror.document_heard(parent.zone.core, west.zone_uuid, doc)
     assert parent.zone.row(server) == before
+
+
+def test_what_ran_can_not_be_refused_any_more(make: MakeParent, east: Child) -> None:
+    parent = make(east)
+    server = started(parent)
+    before = parent.zone.row(server)
+    say(parent, east, server, refused=True, vm_state="error")
+    assert parent.zone.row(server) == before
+    assert parent.zone.work_rows() == []
