@@ -156,7 +156,7 @@ def test_peers_may_exactly_what_stands_below_a_server() -> None:
 
 
 @pytest.mark.parametrize("who", ["top", "side"])
-@pytest.mark.parametrize(("method", "path", "route"), OTHERS, ids=lambda part: str(part)[:60])
+@pytest.mark.parametrize(("method", "path", "route"), OTHERS, ids=[" ".join(one[:2]) for one in OTHERS])
 def test_no_other_route_opens_whatever_roles_are_claimed(
         desk: _Desk, who: str, method: str, path: str, route: Route) -> None:
     service = Service({f"/v2.1{path}": {method: route}}, None, DIALECT, desk.gate, Policy().may)
