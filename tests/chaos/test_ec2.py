@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.faulty_ec2 import FaultyEc2
-from tests.zonekit import QUICK, Client, Zone, wait_for
+from tests.zonekit import QUICK, Client, Failed, Zone, wait_for
 
 SERVICE = "aws"
 
@@ -76,9 +76,14 @@ def test_the_account_holds_so_many_servers_over_all_its_hosts(zone: Zone, ec2: F
     assert len(running(ec2)) == 3
 
 
-def test_what_ec2_does_behind_the_zones_back_is_seen(zone: Zone, ec2: FaultyEc2) -> None:
+def test_what_ec2_can_not_do_is_refused_and_what_it_does_behind_the_zones_back_is_seen(
+        zone: Zone, ec2: FaultyEc2) -> None:
     client, server = booted(zone)
     client.wait(server, "ACTIVE")
+    for action, args in (("pause", None), ("createImage", {"name": "x"}), ("shelve", None)):
+        with pytest.raises(Failed) as refused:
+            client.act(server, action, args)
+        assert refused.value.status == 409
     instance = ec2.instances(SERVICE)[0]["InstanceId"]
     ec2.client().stop_instances(InstanceIds=[instance])
     client.wait(server, "SHUTOFF")

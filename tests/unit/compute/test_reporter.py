@@ -1,5 +1,7 @@
 """Every change of a host is a report soon, several at once are one."""
 
+import pytest
+
 from tests.hostkit import HOST, boot
 from tests.lifekit import LifeZone, Node
 from zones.protocol import Solicit
@@ -40,3 +42,13 @@ def test_what_the_driver_cannot_do_is_in_every_report(zone: LifeZone, node: Node
     assert report is not None
     assert "suspend" in report.unsupported
     assert not {"stop", "create_image", "shelve"} & set(report.unsupported)
+
+
+def test_a_driver_without_snapshots_offers_nothing_that_is_made_of_them(
+        zone: LifeZone, node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    node.crash()
+    monkeypatch.setattr(type(node.driver), "snapshots", False)
+    node.start()
+    report = node.service.reporter.report(HOST)
+    assert report is not None
+    assert report.unsupported == ["create_image", "shelve", "unshelve"]

@@ -9,7 +9,7 @@ from tests.hostkit import HOST, boot, built, heard, told
 from tests.lifekit import LifeZone, Node
 from zones import states
 from zones.compute.simulated import FAILURE_RATE
-from zones.errors import ZonesError
+from zones.errors import Unknown, ZonesError
 from zones.protocol import (
     Act,
     Answer,
@@ -127,6 +127,22 @@ def test_an_unexpected_failure_is_a_refusal_too(zone: LifeZone, node: Node) -> N
     (news,) = told(zone)
     assert (news.state, news.reason) == ("refused", "spawn_failed")
     assert "KeyError" in news.message
+
+
+def test_a_build_of_unknown_outcome_is_not_refused_but_built_again(zone: LifeZone, node: Node) -> None:
+    def silent(*_args: Any) -> Any:
+        raise Unknown("no answer")
+    spawn, node.driver.spawn = node.driver.spawn, silent  # type: ignore[method-assign]
+    node.take([boot("a1")])
+    node.jobs()
+    assert [one.state for one in told(zone)] == ["accepted"]
+    report = node.service.reporter.report(HOST)
+    assert report is not None
+    assert (report.vcpus_used, report.failed_builds, report.building) == (1, 0, 0)
+    node.driver.spawn = spawn  # type: ignore[method-assign]
+    assert node.service.keep_house()
+    node.jobs()
+    assert [one.state for one in told(zone)] == ["running"]
 
 
 def test_room_is_held_until_a_refused_server_is_really_destroyed(zone: LifeZone, node: Node) -> None:
