@@ -56,7 +56,7 @@ def act(near: Near, server_id: str, body: Any, who: str = "ann", at: str = "2.90
 
 # ---------------------------------------------------------------- routes
 
-@pytest.mark.parametrize(("path", "method", "routes"), BELOW, ids=lambda one: str(one)[:60])
+@pytest.mark.parametrize(("path", "method", "routes"), BELOW, ids=[" ".join(one[:2]) for one in BELOW])
 def test_every_route_is_local_or_goes_on_with_all_its_arguments(
         near: Near, path: str, method: str, routes: Any) -> None:
     server_id = near.server()
@@ -202,7 +202,7 @@ def test_the_repeat_of_a_peers_change_is_a_repeat_below(near: Near) -> None:
     assert first.operation == second.operation != headers["X-Zone-Operation"]
 
 
-@pytest.mark.parametrize(("path", "method", "routes"), BELOW, ids=lambda one: str(one)[:60])
+@pytest.mark.parametrize(("path", "method", "routes"), BELOW, ids=[" ".join(one[:2]) for one in BELOW])
 def test_a_peer_reaches_nobody_elses_servers(near: Near, path: str, method: str, routes: Any) -> None:
     theirs = {"peer_id": "peer-1", "owner_peer": "peer-1", "project_id": "f1"}
     for server_id in (near.server(), near.server(**{**theirs, "peer_id": "peer-2", "owner_peer": "peer-2"}),
