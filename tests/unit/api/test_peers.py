@@ -32,7 +32,7 @@ TOKENS = {
     "side": Caller(user_id="peer-side", project_id="zone-peers", roles=frozenset({"zone_peer"})),
     "nobody": Caller(user_id="stray", project_id="zone-peers", roles=frozenset({"zone_peer", "admin"})),
 }
-REQUEST_ID = f"req-{uuid.uuid4()}"
+REQUEST_ID = "req-0a1b2c3d-1111-4222-8333-444455556666"
 ORIGIN_ADMIN = Origin(project_id="abc", user_id="ann", roles=["admin", "member", "zone_peer", "service"],
                       user_name="Ann", request_id=REQUEST_ID)
 
