@@ -43,6 +43,7 @@ class Reporter:
         self._wake = threading.Event()
         self._stopped = False
         self._next_host = 0
+        self._due = random.random()  # so that services that start together do not report together
         self._failed: dict[str, int] = {}
         self._building: dict[str, int] = {}
         offered = driver.actions | (OF_SNAPSHOTS if driver.snapshots else frozenset())
@@ -102,7 +103,7 @@ class Reporter:
 
     def _run(self) -> None:
         tick = min(0.2, self._interval / 10)
-        due = time.monotonic()
+        due = last = time.monotonic()
         while not self._stopped:
             self._wake.wait(max(0.0, due - time.monotonic()))
             try:
@@ -110,9 +111,10 @@ class Reporter:
                     self._wake.clear()
                     time.sleep(COALESCE)
                     self.changed()
-                if time.monotonic() >= due:
-                    self._timer(tick)
-                    due = time.monotonic() + tick * random.uniform(0.8, 1.2)
+                now = time.monotonic()
+                if now >= due:
+                    elapsed, last, due = now - last, now, now + tick * random.uniform(0.8, 1.2)
+                    self.passed(elapsed)
             except Exception:
                 LOG.exception("reports of %s could not be published", self._service)
 
@@ -120,10 +122,12 @@ class Reporter:
         """Publish every host that was touched since the last time."""
         self._send(list(self._dirty))
 
-    def _timer(self, tick: float) -> None:
+    def passed(self, seconds: float) -> None:
+        """So much time has passed: publish the hosts whose turn it is, so that each has one an interval."""
         hosts = self._book.room.hosts()
-        share = len(hosts) * tick / self.interval()
-        number = min(int(share) + (random.random() < share % 1), len(hosts))
+        self._due = min(self._due + len(hosts) * seconds / self.interval(), len(hosts))
+        number = int(self._due)
+        self._due -= number
         first, self._next_host = self._next_host, self._next_host + number
         self._send([hosts[index % len(hosts)].name for index in range(first, first + number)])
 

@@ -1,5 +1,7 @@
 """Every change of a host is a report soon, several at once are one."""
 
+from itertools import pairwise
+
 import pytest
 
 from tests.hostkit import HOST, boot
@@ -28,6 +30,24 @@ def test_changes_of_a_host_are_one_report_and_sequence_numbers_grow(zone: LifeZo
     (later,) = zone.post.take("fanout")
     assert later.seq > report.seq  # type: ignore[union-attr]
     assert node.service.reporter.report("mars") is None
+
+
+def test_every_host_has_its_turn_once_an_interval(zone: LifeZone, node: Node) -> None:
+    reporter = node.service.reporter
+    reporter.changed()
+    zone.post.take("fanout")
+    ticks, turns = 20, 10
+    reported: list[tuple[int, str]] = []
+    for tick in range(ticks * turns):
+        reporter.passed(reporter.interval() / ticks)
+        reported += [(tick, one.host) for one in zone.post.take("fanout")]  # type: ignore[union-attr]
+    for host in {host for _, host in reported}:
+        at = [tick for tick, name in reported if name == host]
+        assert len(at) in (turns - 1, turns, turns + 1)
+        assert max(later - sooner for sooner, later in pairwise(at)) <= ticks + 1
+    assert {host for _, host in reported} == {"c1-host-1", "c1-host-2"}
+    reporter.passed(1000 * reporter.interval())
+    assert len(zone.post.take("fanout")) == 2
 
 
 def test_what_the_driver_cannot_do_is_in_every_report(zone: LifeZone, node: Node) -> None:
