@@ -18,6 +18,7 @@ Options (text, as `[compute] option = name=value` gives them); docs/ec2.md tells
     boot_timeout=600 action_timeout=300 patience=60 settle=60 poll=2    seconds
 """
 
+import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,9 +38,10 @@ from zones.compute.ec2.notes import Notes
 from zones.compute.ec2.power import Power
 from zones.compute.ec2.removal import Remover
 from zones.compute.ec2.resize import Resizer
-from zones.errors import Conflict, Invalid, NotFound, Unavailable, Unsupported
+from zones.errors import Conflict, Invalid, NotFound, Unavailable, Unsupported, ZonesError
 from zones.protocol import ServerSpec
 
+LOG = logging.getLogger(__name__)
 FOLDER = "ec2"
 """The folder of notes below the data folder."""
 PLACES_FRESH = 300.0
@@ -75,8 +77,18 @@ class Ec2Driver:
         self._until = 0.0
 
     def hosts(self) -> list[HostInventory]:
-        """One host for each availability zone that may be used; they share the account."""
+        """One host for each availability zone that may be used; they share the account.
+
+        Once known they are asked for again behind the caller's back: who keeps house must not wait for
+        an EC2 that is silent, and zones hardly ever change.
+        """
         self._known_places()
+        with self._lock:
+            stale = time.monotonic() >= self._until
+            if stale:
+                self._until = time.monotonic() + PLACES_FRESH
+        if stale:
+            threading.Thread(target=self._refresh, name=f"{self._service}-zones", daemon=True).start()
         return [*self._hosts]
 
     def spawn(self, host: str, spec: ServerSpec, attempt: str, record: RecordResource) -> Guest:
@@ -146,11 +158,21 @@ class Ec2Driver:
 
     def _known_places(self) -> dict[str, Place]:
         with self._lock:
-            if time.monotonic() >= self._until:
-                self._places = {place.host: place for place in self._ask_places()}
-                self._hosts = [self._inventory(place) for place in self._places.values()]
+            if not self._places:
+                self._learn()
                 self._until = time.monotonic() + PLACES_FRESH
             return self._places
+
+    def _learn(self) -> None:
+        places = {place.host: place for place in self._ask_places()}
+        self._hosts = [self._inventory(place) for place in places.values()]
+        self._places = places
+
+    def _refresh(self) -> None:
+        try:
+            self._learn()
+        except ZonesError as error:
+            LOG.warning("%s keeps the hosts that it knows: %s", self._service, error.message)
 
     def _ask_places(self) -> tuple[Place, ...]:
         answer = self._ec2.call("describe_availability_zones", Filters=[

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from zones.compute.ec2 import api
+from tests.zonekit import wait_for
+from zones.compute.ec2 import api, driver
 from zones.errors import Invalid, Unsupported
 
 from .conftest import Cloud, spec_of
@@ -37,6 +38,19 @@ def test_hosts_are_the_zones_that_are_wanted_or_have_a_subnet(cloud: Cloud) -> N
     cloud.restart(zones="eu-west-1a")
     with pytest.raises(Invalid, match="eu-west-1a"):
         cloud.driver.hosts()
+
+
+def test_an_ec2_that_falls_silent_holds_up_nobody_who_asks_for_known_hosts(
+        cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "PLACES_FRESH", 0.0)
+    known = cloud.driver.hosts()
+    asked = cloud.server.calls()["DescribeAvailabilityZones"]
+    silence = {"times": 100, "hold": 60, "code": "InternalError", "status": 500}
+    with cloud.server.faulty("DescribeAvailabilityZones", **silence):
+        assert cloud.driver.hosts() == known
+        wait_for("another look", lambda: cloud.server.calls()["DescribeAvailabilityZones"] > asked)
+    wait_for("an answer", lambda: cloud.server.calls()["done:DescribeAvailabilityZones"] > asked)
+    assert cloud.driver.hosts() == known
 
 
 def test_an_ami_that_is_none_is_refused(cloud: Cloud) -> None:
