@@ -5,6 +5,7 @@ for while one group is written is the next group: each transaction in a savepoin
 commit for all, and nobody is answered before that. docs/decisions/0002 has the figures.
 """
 
+import sqlite3
 import threading
 import time
 from collections import deque
@@ -12,10 +13,14 @@ from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import OperationalError
 
 from zones.errors import Unavailable
 
 T = TypeVar("T")
+
+BUSY = 30
+"""Seconds to wait for another process that writes."""
 
 GATHER = 0.01
 """Seconds after which a group takes no more in, however many wait."""
@@ -99,17 +104,35 @@ class GroupCommit:
         """Run the group's first transaction, and those that come meanwhile; commit, and answer."""
         try:
             with self._engine.connect() as conn:
-                self._lane(conn.begin)  # may wait for another process
-                raw, until = conn.connection.driver_connection, time.monotonic() + GATHER
+                raw, until = _begin(conn, self._lane), time.monotonic() + GATHER
+                before = raw.total_changes
                 group[0].run(conn, raw)
                 time.sleep(0)  # let others run, and ask
                 while self._calls and time.monotonic() < until:
                     group.append(self._calls.popleft())
                     group[-1].run(conn, raw)
                     time.sleep(0)
-                self._lane(conn.commit)
+                if raw.total_changes == before:
+                    conn.commit()  # nothing was written: no disk to wait for
+                else:
+                    self._lane(conn.commit)
         except Exception as error:  # the disk's or the lock's: nothing of the group was written
             for call in group:
                 call.error = error
         for call in group:
             call.ended.release()
+
+
+def _begin(conn: Connection, lane: Lane) -> Any:
+    """Begin at once, or, where another process is writing just now, when it has ended: in the lane. The
+    driver's connection."""
+    raw: Any = conn.connection.driver_connection
+    raw.execute("PRAGMA busy_timeout=0")
+    try:
+        conn.begin()
+    except OperationalError as error:
+        if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
+            raise
+        raw.execute(f"PRAGMA busy_timeout={BUSY * 1000}")
+        lane(conn.begin)
+    return raw

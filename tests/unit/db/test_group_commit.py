@@ -1,5 +1,6 @@
 """Many threads on one SQLite connection: alone in what they see and lose, together on the disk."""
 
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -120,6 +121,28 @@ def test_a_commit_that_fails_fails_the_group_and_leaves_nothing(database: Databa
     assert all(isinstance(result, sa.exc.OperationalError) for result in found.values())
     disk.broken = False
     assert database.run(names) == set()
+
+
+def test_who_writes_nothing_waits_for_no_disk(database: Database, disk: Disk) -> None:
+    disk.free.clear()
+    assert database.run(names) == set()
+    assert disk.calls == []
+
+
+def test_while_another_process_writes_only_the_lane_waits(
+        database: Database, disk: Disk, tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "some.sqlite", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    thread = threading.Thread(target=database.run, args=(add, "patient"))
+    thread.start()
+    wait_for(lambda: "begin" in disk.calls, "the lane waits")
+    assert thread.is_alive()
+    other.execute("COMMIT")
+    thread.join(10)
+    disk.calls.clear()
+    assert database.run(names) == {"patient"}
+    assert disk.calls == [], "nobody else writes now"
+    other.close()
 
 
 def test_a_closed_database_says_so(database: Database) -> None:
