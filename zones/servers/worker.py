@@ -19,7 +19,7 @@ from zones.errors import ZonesError
 from zones.protocol import Act, Boot, ImageValue, Message, Remove, ServerSpec
 from zones.scheduler.choose import Choice
 from zones.scheduler.request import PlacementRequest
-from zones.servers import placing
+from zones.servers import elsewhere, placing
 from zones.servers.core import Core, Row
 from zones.servers.forward import handover_of
 from zones.servers.placing import Due, Placed, current_attempt, spec_of
@@ -71,8 +71,10 @@ class Worker:
         self._thread.join(timeout)
 
     def _run(self) -> None:
+        busy = True
         while not self._stopping.is_set():
-            self._woken.clear()
+            if not busy and not self._rest():
+                continue
             try:
                 busy = self._view.warm() and self.round()
             except ZonesError as error:
@@ -81,14 +83,21 @@ class Worker:
             except Exception:
                 LOG.exception("a round of work failed; what was taken is taken again")
                 busy = False
-            if not busy:
-                self._woken.wait(self._core.timing.poll_work)
+
+    def _rest(self) -> bool:
+        """Wait until something may be due; False when another worker has gone for what woke both."""
+        if self._woken.wait(self._core.timing.poll_work) and not self._woken.is_set():
+            return False
+        self._woken.clear()  # before the look: what comes after it wakes again
+        return True
 
     def round(self) -> bool:
         """Do up to `BATCH` rows that are due; whether there may be more."""
         taken = self._core.db.run(_take, self._core, self._name)
         if not taken:
             return False
+        if len(taken) == BATCH:
+            self._woken.set()  # there may be more: for another worker
         placed = [self._place(due, due.request) for due in taken if due.request is not None]
         made = self._core.db.run(_commit, self._core, self._name, taken, placed)
         for one in placed:
@@ -129,7 +138,7 @@ class Worker:
                                   spec_of(due.row)))
             elif due.item["zone_uuid"] is not None:
                 self._tell_zone(due.item)
-            else:
+            elif due.item["kind"] != elsewhere.HELD:
                 message = self._message(due.item)
                 self._send(message.host, message)
         self._boot(boots)
@@ -209,7 +218,10 @@ def _commit(conn: Connection, core: Core, holder: str, taken: Sequence[Due],
         {"b_id": one.spec.id, "updated_at": at, "attempt_id": one.attempt, "news_version": 0,
          "attempts": (one.due.row or {}).get("attempts", 0) + 1} for one in new])
     for due in taken:
-        if due.item["id"] in held and due.request is None:
+        if due.item["id"] in held and due.item["kind"] == elsewhere.HELD:
+            elsewhere.lapse(conn, due.item["server_id"])
+            work.remove_row(conn, due.item["id"])
+        elif due.item["id"] in held and due.request is None:
             later[due.item["id"]] = at + _again(core, due)
             placing.lose_patience(conn, core, due, at)
     work.put_off(conn, holder, later)
