@@ -1,13 +1,18 @@
-"""The demo reads what `nova` prints, and ends only the process that a former run of it started."""
+"""The demo reads what `nova` prints, ends only the processes that it started, and its steps can be."""
 
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
-from tools import demo_steps
-from tools.demo_zone import DemoZone, Output, end_former, free_port
+import pytest
+
+from tools import demo_steps as steps
+from tools.demo_tree import Tree
+from tools.demo_zone import Failed, Output, Service, Waits, Zone, end_former, free_port
 from zones import states
 from zones.compute import simulated_options
+from zones.compute.ec2 import options as ec2_options
 
 
 def _sleeper() -> "subprocess.Popen[bytes]":
@@ -42,17 +47,71 @@ def test_a_process_that_only_has_its_pid_is_left_alone(tmp_path: Path) -> None:
         other.kill()
 
 
-def test_a_zone_that_was_not_started_is_stopped_quietly(tmp_path: Path) -> None:
-    DemoZone("z", tmp_path, ()).stop()
+def test_a_tree_that_was_not_started_is_stopped_quietly(tmp_path: Path) -> None:
+    Zone("z", tmp_path, 8774, Waits()).stop()
+    Tree(tmp_path, Waits(), {}, "").stop()
     assert free_port(0) > 0
 
 
-def test_the_steps_agree_with_the_hosts_and_with_the_states() -> None:
-    given = dict(text.partition("=")[::2] for text in demo_steps.OPTIONS if "=" in text)
-    hosts = simulated_options.parse("zone", given).hosts
-    assert {host.name: host.ram for host in hosts} == demo_steps.HOSTS
-    for boot in (*demo_steps.BOOTS, demo_steps.LATER):
-        assert boot.flavor in demo_steps.FLAVORS
-        assert set(boot.hosts) <= demo_steps.HOSTS.keys()
-    for story in demo_steps.STORIES.values():
+def test_what_ends_by_itself_is_told_with_its_last_words(tmp_path: Path) -> None:
+    service = Service("one", tmp_path, free_port(0), Waits())
+    with pytest.raises(Failed, match="out of luck"):
+        service.run(["-c", "import sys; sys.exit('out of luck')"], "/")
+    assert not service.alive
+    service.stop()
+    assert not (tmp_path / "one.pid").exists()
+
+
+def test_nothing_is_begun_or_waited_for_after_the_end(tmp_path: Path) -> None:
+    waits = Waits()
+    waits.stopped.set()
+    with pytest.raises(Failed):
+        waits.until("never", lambda: False)
+    with pytest.raises(Failed):
+        Service("one", tmp_path, free_port(0), waits).run(["-c", "pass"], "/")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_ec2_that_the_environment_names_is_used_with_an_image_of_its_own(tmp_path: Path) -> None:
+    assert "moto" in Tree(tmp_path, Waits(), {"AWS_REGION": "eu-west-1"}, "").ec2
+    named = {"AWS_ENDPOINT_URL": "http://ec2.example.org", "AWS_REGION": "eu-west-1"}
+    assert "http://ec2.example.org" in Tree(tmp_path, Waits(), named, "").ec2
+    with pytest.raises(Failed, match="--ami"):
+        Tree(tmp_path, Waits(), named, "").start()
+    options = Tree(tmp_path, Waits(), named, "ami-0123456789").options("aws")
+    given = dict(text.partition("=")[::2] for text in options if "=" in text)
+    assert given["region"] == "eu-west-1" and "endpoint_url" not in given
+    assert given["image"] == "ami-0123456789"
+
+
+def test_the_steps_agree_with_the_hosts_and_with_the_states(tmp_path: Path) -> None:
+    tree = Tree(tmp_path, Waits(), {}, "")
+    for name, plan in steps.ZONES.items():
+        options = tree.options(name)
+        given = dict(options[at + 1].partition("=")[::2] for at, word in enumerate(options)
+                     if word == "--compute-option")
+        if plan.ec2:
+            assert ec2_options.parse(given).limits.ram == steps.EC2_RAM
+        elif plan.hosts:
+            service = plan.options[plan.options.index("--compute-name") + 1]
+            hosts = simulated_options.parse(service, given).hosts
+            assert {host.name: host.ram for host in hosts} == plan.hosts
+    for boot in (*steps.BOOTS, steps.AT_LEAF, steps.LATER, steps.TOO_MUCH):
+        assert boot.flavor in steps.FLAVORS
+        assert set(boot.paths) <= set(steps.PATHS.values())
+    for story in steps.STORIES.values():
         assert {act.shows["status"] for act in story if "status" in act.shows} <= states.STATUSES
+
+
+def test_as_many_overflow_as_the_local_zones_have_no_room_for() -> None:
+    size, used = steps.FLAVORS, Counter[str]()
+    for boot in (*steps.BOOTS, steps.LATER):
+        if len(boot.paths) == 1:
+            used[boot.paths[0]] += size[steps.flavor_of(boot.name)]
+        else:
+            assert steps.STORIES[boot.name][-1].gone  # for it takes room, and nobody knows where
+    used[steps.PATHS[steps.LEAF]] += size[steps.flavor_of(steps.AT_LEAF.name)]
+    room = {steps.PATHS[name]: sum(plan.hosts.values()) for name, plan in steps.ZONES.items() if plan.hosts}
+    left = {path: (ram - used[path]) // size[steps.FILL] for path, ram in room.items()}
+    assert sum(left.values()) + steps.OVERFLOW == steps.FILL_COUNT
+    assert (steps.EC2_RAM - used["aws"]) // size[steps.FILL] == steps.OVERFLOW
