@@ -2,7 +2,7 @@
 
 kinds: `boot` (place a server, and repeat its open attempt), `act` (repeat an action until it is
 done), `remove` (cancel attempts at one host or neighbour until that is confirmed), `push` (bring an
-image to the neighbour that wants it for a boot).
+image to the neighbour that wants it for a boot), `held` (end the hold of quota that nobody has used).
 """
 
 from collections.abc import Sequence

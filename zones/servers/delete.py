@@ -64,7 +64,7 @@ def begin(conn: Connection, core: Core, caller: Caller, row: Row,
         "server_id": server_id, "action": "delete", "request_id": caller.request_id,
         "user_id": caller.user_id, "project_id": caller.project_id, "start_time": at}])
     making = [item["args"] for item in work.of_server(conn, server_id) if item["kind"] == "act"]
-    work.drop(conn, server_id, ["boot", "act", "push"])
+    work.drop(conn, server_id, ["boot", "act", "push", "held"])
     cancel_attempts(conn, server_id, at)
     removals = work.of_server(conn, server_id)
     if not removals:
@@ -125,7 +125,7 @@ def finish(conn: Connection, row: Row, at: float) -> None:
 
     `row` is brought up to date, so that a repeated confirmation in the same batch gives nothing back.
     """
-    work.drop(conn, row["id"], ["boot", "act", "remove", "push"])
+    work.drop(conn, row["id"], ["boot", "act", "remove", "push", "held"])
     values = {"deleted": True, "hidden": False, "vm_state": states.DELETED, "task_state": None,
               "power_state": states.NOSTATE, "terminated_at": at, "locked": False}
     changes.change(conn, row["id"], at, **values)

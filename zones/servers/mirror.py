@@ -13,11 +13,11 @@ import msgspec
 
 from zones import states
 from zones.capabilities.room import shape
-from zones.db import action_log, attempts, changes, links, quotas, work
+from zones.db import action_log, attempts, changes, links, work
 from zones.db.engine import Connection
 from zones.protocol import FlavorValue
 from zones.protocol.neighbours import Changes, ImageDoc, ServerDoc
-from zones.servers import adopt, delete, forward, steps
+from zones.servers import adopt, delete, elsewhere, forward, steps
 from zones.servers.core import Core, Row
 from zones.servers.steps import Batch, Said, Told, fault
 
@@ -147,7 +147,9 @@ def _mirrored(conn: Connection, view: Batch, doc: ServerDoc, attempt: Row, row: 
     values = {**values, "news_version": doc.version, "host": None, "zone_uuid": attempt["target"],
               "image_id": doc.image_id or row["image_id"]}
     if doc.version >= row["held_version"] and doc.task_state not in _RESIZES:
-        values.update(_settle_quota(conn, row, doc))
+        values.update(elsewhere.recount(conn, row, doc.flavor, doc.old_flavor))
+    if doc.version >= row["held_version"] > row["news_version"]:
+        work.drop(view.later, row["id"], [elsewhere.HELD])
     view.change(row, **values)
 
 
@@ -187,16 +189,6 @@ def _columns(doc: ServerDoc, link: str) -> Row:
             "availability_zone": f"{link}/{doc.availability_zone}" if doc.availability_zone else link}
 
 
-def _settle_quota(conn: Connection, row: Row, doc: ServerDoc) -> Row:
-    """Count what it has now. The neighbour has it already, so no limit is asked."""
-    sizes = [doc.flavor] + ([doc.old_flavor] if doc.old_flavor else [])
-    cores, ram = (max(int(size[name]) for size in sizes) for name in ("vcpus", "ram"))
-    more = (cores - row["quota_cores"], ram - row["quota_ram"])
-    if more != (0, 0):
-        quotas.count(conn, row["owner_peer"], row["project_id"], 0, *more)
-    return {"quota_cores": cores, "quota_ram": ram}
-
-
 def _ended(conn: Connection, view: Batch, attempt: Row, row: Row, code: str, message: str) -> None:
     """Its zone has it no more, and nobody here asked for that: it is deleted here, too."""
     view.later.flush()
@@ -208,7 +200,7 @@ def _ended(conn: Connection, view: Batch, attempt: Row, row: Row, code: str, mes
         "server_id": row["id"], "action": "delete", "request_id": "", "user_id": row["user_id"],
         "project_id": row["project_id"], "start_time": view.at}])
     if any(item["kind"] == "remove" for item in work.of_server(conn, row["id"])):
-        work.drop(conn, row["id"], ["boot", "act", "push"])
+        work.drop(conn, row["id"], ["boot", "act", "push", "held"])
         view.change(row, task_state="deleting", hidden=True)  # an older attempt elsewhere is to be confirmed
     else:
         delete.finish(conn, row, view.at)

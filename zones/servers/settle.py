@@ -41,7 +41,7 @@ def _settle(conn: Connection, server_id: str, operator: str) -> dict[str, Any]:
                        code="not_in_doubt")
     at = now(conn)
     cut_off(conn, server_id, at, "The server was settled before this had ended.")
-    work.drop(conn, server_id, ["boot", "push"])
+    work.drop(conn, server_id, ["boot", "push", "held"])
     targets = cancel_attempts(conn, server_id, at)
     changes.change(conn, server_id, at, vm_state=states.BUILDING, task_state="scheduling", fault=None,
                    attempt_id=None, attempts=0, host=None, zone_uuid=None, host_path=None,
