@@ -130,13 +130,15 @@ def _peer(words: Sequence[str]) -> Peer:
 def tree(folder: Path, zones: Mapping[str, Mapping[str, str]],
          links: Sequence[tuple[str, str]] = (), *, sections: Mapping[str, Any] = QUICK_TREE,
          capabilities: Mapping[str, Sequence[str]] | None = None, roles: Mapping[str, str] | None = None,
-         **more: Any) -> Iterator[Tree]:
+         envs: Mapping[str, dict[str, str]] | None = None, **more: Any) -> Iterator[Tree]:
     """Start zones (name → driver options) at once, link them (parent, child), and kill all at the end.
 
-    `roles` of a zone that has not all of them; `capabilities` as `key=value;value` texts.
+    `roles` of a zone that has not all of them; `capabilities` as `key=value;value` texts; `envs`: the
+    environment of a zone's processes, for those that `make` makes.
     """
     made = Tree({name: Zone(folder / name, name=name, options=dict(options), sections=dict(sections),
-                            processes={"zone": (roles or {}).get(name, "")}, **more)
+                            processes={"zone": (roles or {}).get(name, "")},
+                            env=(envs or {}).get(name), **more)
                  for name, options in zones.items()})
     for name, values in (capabilities or {}).items():
         path = made[name].config

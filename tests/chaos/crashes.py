@@ -2,7 +2,6 @@
 
 import http.client
 import threading
-import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from tests.chaos.nursery import Nursery
+from tests.chaos.traps import GRACE, Trap, is_dead, rest
 from tests.chaos.truth import Books, Truth
 from tests.zonekit import Client, Failed, Zone, wait_for
 from zones import states
@@ -26,10 +26,6 @@ HASTY = {
     "quota": {"instances": -1, "cores": -1, "ram": -1},
 }
 _STATE = sa.text("SELECT vm_state, task_state FROM server WHERE id = :server OR name = :server")
-IDLE = 1.5
-"""Seconds in which everything that happens by the clock alone happens."""
-GRACE = 0.15
-"""Seconds that the last points of an operation may come after its end."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +75,7 @@ class Arena:
     """One zone to be crashed, again and again."""
 
     zone: Zone
-    armed: Path
-    log: Path
+    trap: Trap
     client: Client = field(init=False)
     books: Books = field(init=False)
     victims: list[Victim] = field(default_factory=list)
@@ -91,44 +86,19 @@ class Arena:
         self.client = self.zone.admin()
         self.image = self.client.image()
         self.books = Books(self.zone)
-        start = self._mark()
-        until = time.monotonic() + IDLE
-        wait_for("some idle time", lambda: time.monotonic() > until, IDLE + 5)
-        self.idle = {name for name, _ in self._passed(start) if "worker._take" not in name}
+        self.trap.note_idle()
         return self
-
-    def _mark(self) -> int:
-        return self.log.stat().st_size if self.log.exists() else 0
-
-    def _passed(self, start: int) -> list[tuple[str, str]]:
-        """The points passed since, each with its remark."""
-        lines = self.log.read_bytes()[start:].decode().splitlines()
-        return [(name, remark) for name, _, remark in (line.partition(" ") for line in lines)]
 
     # ------------------------------------------------------------ what an operation passes
 
     def record(self, operation: Operation) -> list[str]:
-        """Do it undisturbed; the points that it passed, each with the number of its pass.
-
-        Left out are transactions that only read: dying before or after one is dying after the last step.
-        """
+        """Do it undisturbed; the points that it passed, each with the number of its pass."""
         server = self._victim_of(operation)
-        start = self._mark()
+        start = self.trap.mark()
         server = self._do(operation, server)
         self._wait_done(server)
-        until = time.monotonic() + GRACE
-        wait_for("late points", lambda: time.monotonic() > until, 5)
-        seen: Counter[str] = Counter()
-        points, reads = [], set()
-        for name, remark in self._passed(start):
-            seen[name] += 1
-            if remark == "read":
-                reads |= {f"{when}:{name.partition(':')[2]}#{seen[name]}" for when in ("before", "after")}
-            if name not in self.idle:
-                points.append(f"{name}#{seen[name]}")
-        points = [point for point in points if point not in reads and (
-            "worker._take" not in point or point.endswith("#1"))
-            and any(step in point for step in operation.steps)]
+        rest(GRACE)
+        points = self.trap.points(start, operation.steps)
         assert points, f"{operation.name} passes no point"
         return points
 
@@ -165,9 +135,7 @@ class Arena:
         """Do the operation with the point armed; bring the zone back, and wait until it rests."""
         victim = Victim(operation, point, self._victim_of(operation))
         self.victims.append(victim)
-        order = self.armed.with_suffix(".new")
-        order.write_text(f"{point}#{uuid.uuid4().hex}")
-        order.rename(self.armed)
+        self.trap.arm(point)
         try:
             self._do(operation, victim.server)
             victim.accepted = True
@@ -185,18 +153,10 @@ class Arena:
 
     def _dies(self, victim: Victim) -> bool:
         """Whether a process dies of it; False when all is done and nobody came by the point."""
-        wait_for(f"{victim.operation.name} to end or to die at {victim.point}", lambda: self._dead() or (
-            victim.accepted and not self.unrest(victim.server)), 20, every=0.03)
-        until = time.monotonic() + GRACE
-        wait_for("late points", lambda: self._dead() or time.monotonic() > until, 5, every=0.01)
-        try:
-            self.armed.unlink()
-        except FileNotFoundError:
-            wait_for("whoever took the order to die", self._dead, 5)
-        return self._dead()
-
-    def _dead(self) -> bool:
-        return not all(process.alive for process in self.zone.processes.values())
+        wait_for(f"{victim.operation.name} to end or to die at {victim.point}",
+                 lambda: is_dead(self.zone) or (victim.accepted and not self.unrest(victim.server)), 20,
+                 every=0.03)
+        return self.trap.disarm(self.zone)
 
     # ------------------------------------------------------------ the end
 
@@ -230,10 +190,10 @@ def arenas(nursery: Nursery, folder: Path, number: int, **zone: Any) -> Iterator
         made = []
         for index in range(number):
             here = folder / f"arena-{index}"
-            env = {"ZONES_CRASH_AT": str(here / "armed"), "ZONES_CRASH_LOG": str(here / "points")}
+            trap = Trap(here)
             options = {key: value(index) if callable(value) else value for key, value in zone.items()}
-            made.append(Arena(Zone(here, make=nursery.process, env=env, sections=HASTY, options=ROOMY,
-                                   **options), here / "armed", here / "points"))
+            made.append(Arena(Zone(here, make=nursery.process, env=trap.env, sections=HASTY, options=ROOMY,
+                                   **options), trap))
             closing.callback(made[-1].zone.kill)
         with ThreadPoolExecutor(number) as pool:
             list(pool.map(Arena.open, made))

@@ -7,14 +7,14 @@ reads one JSON order a line and answers it in one line: `{"argv": […], "env": 
 is imported before, so that a fork is up in a fraction of the time. When its input ends, every process
 that is left is killed.
 
-The edges are found, not listed: every transaction (by its function), every message that is handed to
-the bus (by its type), every call of the driver (by its name). Production code knows nothing of it.
+The edges are found, not listed: every transaction that writes (by its function; `before` is before its
+commit), every message that is handed to the bus (by its type), every call of the driver and of a neighbour
+(by its name). Production code knows nothing of it.
 
     ZONES_CRASH_AT     a file; when it holds `before:db:boot._accept#2#any`, the second pass of that point
                        from then on kills; whoever takes the file away is the one that dies
-    ZONES_CRASH_LOG    a file; every point that is passed is appended to it, `read` behind those after a
-                       transaction that has changed nothing
-    ZONES_CHAOS_LATE   seconds by which this process hears every host's report later than it is sent
+    ZONES_CRASH_LOG    a file; every point that is passed is appended to it
+    ZONES_CHAOS_…      see `patches.py`
 """
 
 # ruff: noqa: E402 - nothing may be imported before it is patched
@@ -31,11 +31,8 @@ green.patch()
 import contextlib
 import json
 import os
-import queue
 import signal
-import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import eventlet.hubs
@@ -43,14 +40,17 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from stevedore import ExtensionManager
 
+from tests.chaos import patches
 from zones.bus.bus import Bus
 from zones.compute import drivers
 from zones.db.engine import Database
-from zones.protocol import HostReport
+from zones.forwarder.neighbour import Neighbour
 from zones.service import zone_manager_main
 
 CALLS = ("spawn", "find", "list", "destroy", "action", "snapshot", "console", "diagnostics")
-LOOK_FOR_WORK = "db:worker._take"
+TOLD = ("hand", "recall", "document", "forward", "offer", "upload", "download", "forget_image")
+"""Calls of a neighbour that are made for a server; polls are made by the clock."""
+LOOK_FOR_WORK, HEAR = "db:worker._take", "db:mirror._apply"
 
 
 class Points:
@@ -62,11 +62,11 @@ class Points:
         self._order = ""
         self._passed = 0
 
-    def passed(self, name: str, remark: str = "") -> None:
+    def passed(self, name: str) -> None:
         """Note it, and die here when this is the armed one."""
         if self._log:
             fd = os.open(self._log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-            os.write(fd, f"{name} {remark}\n".encode())
+            os.write(fd, f"{name}\n".encode())
             os.close(fd)
         if self._armed is None or not self._armed.exists():
             return
@@ -91,20 +91,46 @@ class Points:
         return wrapped
 
     def transaction(self, edge: str, run: Callable[..., Any], body: Callable[..., Any]) -> Any:
-        """What `run(body)` returns, with the same points. An empty look for work is no step of anything."""
-        wrote: list[bool] = []
+        """What `run(body)` returns, with the same points, when it writes and is a step of anything."""
+        steps: list[bool] = []
 
         def watched(conn: Any, *args: Any, **kwargs: Any) -> Any:
             conn.info["wrote"] = False
             result = body(conn, *args, **kwargs)
-            wrote.append(conn.info["wrote"])
+            steps.append(conn.info["wrote"] and _is_step(edge, args, result))
+            if steps[-1]:
+                self.passed(f"before:{edge}")
             return result
         watched.__name__ = body.__name__
-        self.passed(f"before:{edge}")
         result = run(watched)
-        if result or edge != LOOK_FOR_WORK:
-            self.passed(f"after:{edge}", "" if wrote[-1] else "read")
+        if steps[-1]:
+            self.passed(f"after:{edge}")
         return result
+
+    def feed(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """`call` with a point behind an answer that has something new in it."""
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            result = call(*args, **kwargs)
+            if result.servers or result.images:
+                self.passed("after:http:changes")
+            return result
+        return wrapped
+
+    def pieces(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """`call` with a point before each piece of what is sent."""
+        def passing(pieces: Iterator[bytes]) -> Iterator[bytes]:
+            for piece in pieces:
+                self.passed("within:http:upload")
+                yield piece
+        return lambda neighbour, image_id, offset, total, pieces: call(
+            neighbour, image_id, offset, total, passing(pieces))
+
+
+def _is_step(edge: str, args: tuple[Any, ...], result: Any) -> bool:
+    """Whether it was more than a look that found nothing."""
+    if edge == LOOK_FOR_WORK:
+        return bool(result)
+    return edge != HEAR or bool(args[2])
 
 
 def wrap(points: Points) -> None:
@@ -124,34 +150,17 @@ def wrap(points: Points) -> None:
             setattr(driver, name, points.around(f"driver:{name}", getattr(driver, name)))
         return driver
 
+    for name in TOLD:
+        setattr(Neighbour, name, points.around(f"http:{name}", getattr(Neighbour, name)))
+    Neighbour.upload = points.pieces(Neighbour.upload)  # type: ignore[method-assign]
+    Neighbour.changes = points.feed(Neighbour.changes)  # type: ignore[method-assign]
+
     @event.listens_for(Engine, "before_cursor_execute")
     def notice(conn: Any, _cursor: Any, statement: str, *_rest: object) -> None:
         if not statement.lstrip().upper().startswith("SELECT"):
             conn.info["wrote"] = True
 
     Database.run, Bus.publish, drivers.load = run, publish, load  # type: ignore[method-assign]
-
-
-def delay(seconds: float) -> None:
-    """Let this process hear the host reports of the fan-out that much later, in their order."""
-    plain = Bus.listen
-
-    def listen(self: Bus, handler: Any, **kwargs: Any) -> Any:
-        late: queue.Queue[tuple[float, list[Any]]] = queue.Queue()
-
-        def deliver() -> None:
-            while True:
-                due, messages = late.get()
-                time.sleep(max(0.0, due - time.monotonic()))
-                handler(messages)
-
-        def sort_out(messages: list[Any]) -> None:
-            late.put((time.monotonic() + seconds, [
-                message for message in messages if isinstance(message, HostReport)]))
-            handler([message for message in messages if not isinstance(message, HostReport)])
-        threading.Thread(target=deliver, daemon=True).start()
-        return plain(self, sort_out, **kwargs)
-    Bus.listen = listen  # type: ignore[method-assign]
 
 
 def child(order: dict[str, Any]) -> int:
@@ -168,9 +177,7 @@ def child(order: dict[str, Any]) -> int:
     armed, log = os.environ.get("ZONES_CRASH_AT"), os.environ.get("ZONES_CRASH_LOG")
     if armed or log:
         wrap(Points(armed, log))
-    late = os.environ.get("ZONES_CHAOS_LATE")
-    if late:
-        delay(float(late))
+    patches.apply()
     return zone_manager_main(order["argv"])
 
 

@@ -17,6 +17,7 @@ from tests.zonekit import Zone, wait_for
 from zones import states
 from zones.db import tables
 from zones.protocol import Claim
+from zones.servers.handover import is_refused
 
 Row = dict[str, Any]
 WITHOUT_GUEST = (states.BUILDING, states.ERROR, states.SHELVED_OFFLOADED)
@@ -42,8 +43,8 @@ class Truth:
 
     @property
     def living(self) -> dict[str, Row]:
-        """The servers that are not deleted."""
-        return {key: row for key, row in self.servers.items() if not row["deleted"]}
+        """The servers that are not deleted, and not refused to a peer that booted them."""
+        return {key: row for key, row in self.servers.items() if not (row["deleted"] or is_refused(row))}
 
     def states(self) -> Counter[str]:
         """How many living servers are in each vm_state."""
@@ -144,7 +145,7 @@ def _servers(truth: Truth) -> Iterator[str]:
         attempts.setdefault(attempt["server_id"], []).append(attempt)
     for key, row in truth.servers.items():
         live = [one for one in attempts.get(key, []) if one["state"] in states.LIVE_ATTEMPTS]
-        if row["deleted"]:
+        if row["deleted"] or is_refused(row):
             yield from (f"deleted {key} has attempt {one['id']} {one['state']}" for one in live)
             continue
         if row["vm_state"] == states.BUILDING:
@@ -162,13 +163,14 @@ def _servers(truth: Truth) -> Iterator[str]:
 def _in_place(row: Row, live: list[Row]) -> Iterator[str]:
     if [one["id"] for one in live] != [row["attempt_id"]]:
         yield f"{row['id']} runs by attempt {row['attempt_id']}, alive are {[one['id'] for one in live]}"
-    if any(one["state"] != states.ATTEMPT_RUNNING or one["target"] != row["host"] for one in live):
-        yield f"{row['id']} on {row['host']} has attempts {[(one['target'], one['state']) for one in live]}"
+    where = row["host"] or row["zone_uuid"]
+    if any(one["state"] != states.ATTEMPT_RUNNING or one["target"] != where for one in live):
+        yield f"{row['id']} on {where} has attempts {[(one['target'], one['state']) for one in live]}"
 
 
 def _guests(truth: Truth) -> Iterator[str]:
     wanted = Counter((key, row["host"]) for key, row in truth.living.items()
-                     if row["vm_state"] not in WITHOUT_GUEST)
+                     if row["vm_state"] not in WITHOUT_GUEST and row["zone_uuid"] is None)
     for server, host in (wanted - truth.guests):
         yield f"{server} has no guest on {host}"
     for server, host in (truth.guests - wanted):
@@ -198,8 +200,9 @@ def _usage(truth: Truth) -> Iterator[str]:
     for key, row in truth.living.items():
         mine = wanted.setdefault((row["owner_peer"], row["project_id"]), Counter())
         mine.update(instances=1, cores=row["quota_cores"], ram=row["quota_ram"])
-        if row["vm_state"] != states.RESIZED and row["quota_cores"] != row["flavor"]["vcpus"]:
-            yield f"{key} counts {row['quota_cores']} cores, its flavor has {row['flavor']['vcpus']}"
+        counted = (row["quota_cores"], row["quota_ram"])
+        if row["vm_state"] != states.RESIZED and counted != (row["flavor"]["vcpus"], row["flavor"]["ram"]):
+            yield f"{key} counts {counted} of cores and RAM, its flavor is {row['flavor']}"
     for row in truth.usage:
         mine = wanted.pop((row["owner_peer"], row["project_id"]), Counter())
         if any(row[name] != mine[name] for name in ("instances", "cores", "ram")):
