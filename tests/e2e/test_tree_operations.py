@@ -27,7 +27,8 @@ def zones(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tree]:
               capabilities={LEAF: ["gpu=a100"]}, roles={"top": NO_HOSTS}) as made:
         made.link("west", LEAF)
         made.link("top", "west")
-        made.tenant("top", "blue")
+        client = made.tenant("top", "blue")
+        wait_for("the top has heard of the leaf", lambda: f"west/{LEAF}/nova" in zone_names(client))
         yield made
 
 
@@ -35,6 +36,12 @@ def zones(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tree]:
 def client(zones: Tree) -> Client:
     """A tenant of the top."""
     return zones.tenant("top", "blue")
+
+
+def zone_names(client: Client) -> list[str]:
+    """The availability zones that a user may name."""
+    return [zone["zoneName"] for zone in
+            client.call("GET", "/os-availability-zone")["availabilityZoneInfo"]]
 
 
 def boot(client: Client, name: str = "one", **fields: Any) -> str:
@@ -374,9 +381,7 @@ def test_a_batch_is_one_reservation(zones: Tree, client: Client) -> None:
 
 
 def test_availability_zones_are_visible_and_valid(zones: Tree, client: Client) -> None:
-    names = [zone["zoneName"] for zone in
-             client.call("GET", "/os-availability-zone")["availabilityZoneInfo"]]
-    assert {"west", "west/nova", f"west/{LEAF}", f"west/{LEAF}/nova"} <= set(names)
+    assert {"west", "west/nova", f"west/{LEAF}", f"west/{LEAF}/nova"} <= set(zone_names(client))
     near = client.boot("near", availability_zone="west/nova")
     client.wait(near, "ACTIVE")
     assert zones.where(near) == ["west"]
