@@ -174,8 +174,9 @@ _HOLD = sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:what, 0))")
 
 
 def count_groups(conn: Connection, project_id: str) -> int:
-    """The server groups of a project."""
-    return _count(conn, server_group.c.project_id == project_id)
+    """The server groups of a project's users."""
+    return _count(conn, sa.and_(server_group.c.project_id == project_id,
+                                server_group.c.user_id.is_not(None)))
 
 
 def count_keypairs(conn: Connection, user_id: str) -> int:

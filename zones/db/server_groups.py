@@ -16,6 +16,8 @@ from zones.protocol import Caller, GroupValue
 Row = dict[str, Any]
 
 _MEMBER = sa.and_(server.c.deleted.is_(False), server.c.hidden.is_(False))
+_OURS = server_group.c.user_id.is_not(None)
+"""Not one that a peer's servers are kept together by (see `incoming.keep_group`)."""
 
 
 def create_group(conn: Connection, row: Row, defaults: Quota) -> Row:
@@ -31,7 +33,7 @@ def create_group(conn: Connection, row: Row, defaults: Quota) -> Row:
 
 def get_group(conn: Connection, group_id: str, project_id: str | None = None) -> Row:
     """One group with its `members`; of any project when that is None. Raises `NotFound`."""
-    statement = sa.select(server_group).where(server_group.c.id == group_id)
+    statement = sa.select(server_group).where(server_group.c.id == group_id, _OURS)
     if project_id is not None:
         statement = statement.where(server_group.c.project_id == project_id)
     row = conn.execute(statement).mappings().first()
@@ -42,7 +44,7 @@ def get_group(conn: Connection, group_id: str, project_id: str | None = None) ->
 
 def list_groups(conn: Connection, project_id: str | None, limit: int, offset: int) -> list[Row]:
     """One page of groups with their `members`, oldest first; of all projects when that is None."""
-    statement = sa.select(server_group)
+    statement = sa.select(server_group).where(_OURS)
     if project_id is not None:
         statement = statement.where(server_group.c.project_id == project_id)
     rows = conn.execute(statement.order_by(server_group.c.created_at, server_group.c.id)
@@ -63,7 +65,8 @@ def value(conn: Connection, caller: Caller, group_id: str) -> GroupValue:
     Raises `Invalid`, as Nova does for a hint that names no group of the project.
     """
     row = conn.execute(sa.select(server_group).where(
-        server_group.c.id == group_id, server_group.c.project_id == caller.project_id)).mappings().first()
+        server_group.c.id == group_id, server_group.c.project_id == caller.project_id,
+        _OURS)).mappings().first()
     if row is None:
         raise Invalid(f"Instance group {group_id} could not be found.", code="no_server_group")
     hosts = conn.execute(sa.select(server.c.host).where(

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from tests.compute_api import CALLERS, Api, fault
 from zones.config import Quota
-from zones.db import server_groups
+from zones.db import incoming, quotas, server_groups
 from zones.db.tables import server
 from zones.errors import Invalid, OverQuota
 
@@ -87,3 +87,18 @@ def test_pages_projects_and_quota(api: Api) -> None:
     assert names("/os-server-groups", "admin") == []
     assert names("/os-server-groups?all_projects=True", "admin") == ["a", "b", "c"]
     assert few("GET", "/os-server-groups?offset=-1").status == 400
+
+
+def test_what_keeps_a_peers_servers_together_is_nobodys_group(api: Api) -> None:
+    """A peer with `identity=shared` boots into the projects of the zone's own users."""
+    api.db.run(incoming.keep_group, {
+        "id": "theirs", "project_id": "p1", "name": "of a neighbour's user", "policy": "affinity",
+        "rules": {}, "anchor": None, "created_at": 1.0})
+    mine = make(api, NEW).body["server_group"]["id"]
+    for who, query in (("ann", ""), ("admin", "?all_projects=1")):
+        assert [one["id"] for one in api.get(f"/os-server-groups{query}", who=who)["server_groups"]] == [mine]
+        assert api("GET", "/os-server-groups/theirs", who=who).status == 404
+        assert api("DELETE", "/os-server-groups/theirs", who=who).status == 404
+    with pytest.raises(Invalid):
+        api.db.run(server_groups.value, CALLERS["ann"], "theirs")
+    assert api.db.run(quotas.count_groups, "p1") == 1
