@@ -43,12 +43,18 @@ def within(seconds: float) -> Patience:
 
 
 def context(cacert: str) -> ssl.SSLContext:
-    """Trust in the CAs of this PEM text, "" is the system's. Raises `Invalid` when it is no PEM."""
+    """Trust in the certificates of this PEM text, a CA's or the neighbour's own; "" is the system's CAs.
+
+    Raises `Invalid` when it is no PEM.
+    """
     try:
-        return ssl.create_default_context(cadata=cacert or None)
-    except (ssl.SSLError, ValueError) as error:
+        trust = ssl.create_default_context(cadata=cacert or None)
+    except (ssl.SSLError, ValueError, TypeError) as error:  # TypeError: it is not ASCII
         raise Invalid("the CA certificate (cacert) is not a certificate in PEM form",
                       code="bad_cacert") from error
+    if cacert:
+        trust.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # who holds the one certificate need not have its CA
+    return trust
 
 
 class Connections:

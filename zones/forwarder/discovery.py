@@ -10,6 +10,7 @@ from zones.errors import Invalid
 from zones.forwarder.connections import Connections, within
 
 _URI = re.compile(r"""\bkeystone\b[^,]*?\buri\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s,"']+))""", re.IGNORECASE)
+_LONGEST = 4096
 _OTHERWISE = "give the identity URL yourself (--auth-url)"
 
 
@@ -32,7 +33,7 @@ def identity_url(api_url: str, cacert: str, config: Links) -> str:
             connection.close()
     finally:
         connections.close()
-    found = _URI.search(answer.headers.get("WWW-Authenticate", "")) if answer.status == 401 else None
+    found = _URI.search(answer.headers.get("WWW-Authenticate", "")[:_LONGEST]) if answer.status == 401 else None
     if found is None:
         raise Invalid(f"{api_url} does not say where to log in (it answered {answer.status}): is it the "
                       f"URL of a zone's Compute API? If so, {_OTHERWISE}", code="no_identity_url")
@@ -45,8 +46,10 @@ def _checked(url: str, api_url: str) -> str:
         port_is_right = parts.port != 0
     except ValueError:
         port_is_right = False
-    if not port_is_right or parts.scheme not in ("http", "https") or not parts.hostname:
-        raise Invalid(f"{api_url} names {url[:200]!r} as its identity URL, which is none: {_OTHERWISE}",
+    if (not port_is_right or parts.scheme not in ("http", "https") or not parts.hostname
+            or parts.username is not None):
+        shown = "a URL with a user" if "@" in url else repr(url[:200])
+        raise Invalid(f"{api_url} names {shown} as its identity URL, which is none: {_OTHERWISE}",
                       code="no_identity_url")
     if parts.scheme == "http" and urlsplit(api_url).scheme == "https":
         raise Invalid(f"{api_url} is on TLS but names an identity URL that is not ({url[:200]}): the "

@@ -127,7 +127,7 @@ def _use(body: bytes) -> float:
         told: Any = msgspec.json.decode(body)["token"]
         life = (datetime.fromisoformat(told["expires_at"])
                 - datetime.fromisoformat(told["issued_at"])).total_seconds()
-    except (msgspec.MsgspecError, LookupError, TypeError, ValueError):
+    except (msgspec.MsgspecError, LookupError, TypeError, ValueError, RecursionError):
         return UNTOLD
     return max(life - min(60.0, life / 10), 1.0)
 

@@ -11,7 +11,7 @@ from zones.config import Links
 from zones.errors import NotFound, Unknown
 from zones.forwarder.client import Answer, Client, Stream
 from zones.forwarder.link import Link
-from zones.forwarder.refusals import CODE, spoken
+from zones.forwarder.refusals import CODE, code_of, spoken
 from zones.protocol.neighbours import (
     OPERATION,
     ORIGIN,
@@ -27,8 +27,8 @@ from zones.protocol.neighbours import (
 )
 
 JSON = {"Content-Type": "application/json", "Accept": "application/json"}
-PASSED_ON = ("Content-Type", "Location", CODE)
-"""What of a forwarded answer's headers goes back; its request id stays: the user has ours."""
+PASSED_ON = ("Content-Type", "Location")
+"""What of a forwarded answer's headers goes back, beside its code; its request id stays: the user has ours."""
 _STRANGE = frozenset(("no_such_path", "method_not_allowed"))
 """Codes of a 404 that say nothing about the thing asked for."""
 _T = TypeVar("_T")
@@ -128,12 +128,14 @@ class Neighbour:
             raise self._client.refusal(answer)
         if answer.status >= 400 and not _is_zones(answer):
             raise self._nonsense(f"status {answer.status} that is no zone's")
-        return Response(answer.status, {name: answer.headers[name] for name in PASSED_ON
-                                        if name in answer.headers}, answer.body)
+        code = code_of(answer.headers)
+        return Response(answer.status, {
+            **{name: answer.headers[name] for name in PASSED_ON if name in answer.headers},
+            **({CODE: code} if code else {})}, answer.body)
 
     def offer(self, image: Offer) -> Offered:
         """Ask whether an image is there, or where its content is to go on."""
-        return self._decode(_IMAGE, self._ask("POST", "/os-zones/images", body={"image": image})).image
+        return self._offered(self._ask("POST", "/os-zones/images", body={"image": image}), image.size)
 
     def upload(self, image_id: str, offset: int, total: int, pieces: Iterator[bytes]) -> Offered:
         """Send the content of an offered image from `offset` to its end."""
@@ -142,7 +144,7 @@ class Neighbour:
                    "Content-Range": f"bytes {offset}-{total - 1}/{total}"}
         path = f"/os-zones/images/{_part(image_id)}/file"
         answer = self._client.push("PUT", path, self._exactly(pieces, total - offset), headers=headers)
-        return self._decode(_IMAGE, answer).image
+        return self._offered(answer, total)
 
     def download(self, image_id: str, origin: Origin) -> Stream:
         """The content of an image there, in pieces; `close` it when it is abandoned."""
@@ -174,11 +176,17 @@ class Neighbour:
             raise self._nonsense("these are not the attempts asked for")
         return found
 
+    def _offered(self, answer: Answer, size: int) -> Offered:
+        found = self._decode(_IMAGE, answer).image
+        if not 0 <= found.offset <= size:
+            raise self._nonsense(f"the image has no byte {found.offset}")
+        return found
+
     def _decode(self, decoder: msgspec.json.Decoder[_T], answer: Answer) -> _T:
         try:
             return decoder.decode(answer.body)
-        except (msgspec.MsgspecError, ValueError) as error:
-            raise self._nonsense(str(error)) from error
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            raise self._nonsense(str(error)[:200]) from error
 
     def _exactly(self, pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
         """The pieces; fewer or more bytes than promised would be taken for another request."""

@@ -1,5 +1,6 @@
 """From an error answer of a neighbour back to the error class that its status and code stand for."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,11 +20,12 @@ _CLASS: Mapping[int, type[errors.ZonesError]] = {
 _CLASS_OF_CODE: Mapping[str, type[errors.ZonesError]] = {
     "over_quota": errors.OverQuota, "unsupported": errors.Unsupported}
 _UNKNOWN = frozenset((500, 502, 504))
+_CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 def error_of(name: str, status: int, headers: Mapping[str, str], body: bytes) -> errors.ZonesError:
     """The error that an answer of status 300 or more means; `name` is what messages call the neighbour."""
-    code, message = headers.get(CODE), _message(body)
+    code, message = code_of(headers), _message(body)
     if status == 503:
         return errors.Unavailable(message or f"{name} is not available now",
                                   code=code, retry_after=_seconds(headers.get("Retry-After")))
@@ -43,19 +45,30 @@ def error_of(name: str, status: int, headers: Mapping[str, str], body: bytes) ->
 
 def spoken(headers: Mapping[str, str]) -> bool:
     """Whether an error answer is a zone's own word: what stands before it gives no code."""
-    return CODE in headers
+    return code_of(headers) is not None
+
+
+def code_of(headers: Mapping[str, str]) -> str | None:
+    """The code of an error answer; None for what is no code: it goes on in headers and logs of ours."""
+    code = headers.get(CODE, "")
+    return code if _CODE.fullmatch(code) else None
 
 
 def _message(body: bytes) -> str:
     """The message of `{"<name>": {"code": …, "message": …}}` or `{"error": …}`; "" when there is none."""
     try:
         fault: Any = msgspec.json.decode(body)
-    except (msgspec.MsgspecError, ValueError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return ""
     while isinstance(fault, dict):
         inner = fault.get("message", fault.get("error"))
         fault = inner if inner is not None else next(iter(fault.values()), "")
-    return fault[:MESSAGE] if isinstance(fault, str) else ""
+    return one_line(fault[:MESSAGE]) if isinstance(fault, str) else ""
+
+
+def one_line(text: str) -> str:
+    """What another zone wrote, as it may stand in a log: nothing in it looks like a line of ours."""
+    return text if text.isprintable() else "".join(each if each.isprintable() else " " for each in text)
 
 
 def _seconds(text: str | None) -> int:

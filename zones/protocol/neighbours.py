@@ -218,5 +218,5 @@ def unpack_origin(text: str) -> Origin:
         raise Invalid(f"{ORIGIN} is longer than {MAX_ORIGIN} characters", code="bad_origin")
     try:
         return msgspec.json.decode(base64.urlsafe_b64decode(text.encode("ascii")), type=Origin)
-    except (ValueError, binascii.Error, msgspec.MsgspecError) as error:
+    except (ValueError, binascii.Error, msgspec.MsgspecError, RecursionError) as error:
         raise Invalid(f"{ORIGIN} is no origin: {error}", code="bad_origin") from error

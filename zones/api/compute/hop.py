@@ -95,7 +95,7 @@ class Hop:
         """The body of an answer. Raises `Unknown` when it is not of that shape."""
         try:
             return msgspec.json.decode(response.body, type=shape)
-        except (msgspec.MsgspecError, ValueError) as error:
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise self.unknown("bad_answer") from error
 
 
