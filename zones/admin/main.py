@@ -14,7 +14,7 @@ from zones import sealing
 from zones.admin import openrc, peers
 from zones.admin.desk import Desk
 from zones.config import Config, load
-from zones.db import attempts, changes, leases, migrate, work
+from zones.db import attempts, changes, leases, links, migrate, work
 from zones.db.engine import Database
 from zones.errors import Invalid, ZonesError
 from zones.identity.bootstrap import KEY_FILE as TOKEN_KEYS
@@ -186,6 +186,7 @@ def _settle(desk: Desk) -> int:
 
 
 def _explain(desk: Desk) -> int:
+    names = {row["zone_uuid"]: row["name"] for row in desk.db.run(links.rows)}
     for server in desk.args.server:
         row = desk.db.run(changes.read, [server]).get(server)
         if row is None:
@@ -194,7 +195,7 @@ def _explain(desk: Desk) -> int:
             print(f"server {server}")
         tried, fault = desk.db.run(attempts.explanation, server), row["fault"] or {}
         for attempt in tried:
-            _explain_attempt(desk, attempt)
+            _explain_attempt(desk, attempt, names.get(attempt["target"], attempt["target"]))
         if not tried and not fault and not desk.args.json:
             print("it was not placed yet")
         if fault and desk.args.json:
@@ -205,14 +206,14 @@ def _explain(desk: Desk) -> int:
     return 0
 
 
-def _explain_attempt(desk: Desk, attempt: dict[str, Any]) -> None:
+def _explain_attempt(desk: Desk, attempt: dict[str, Any], target: str) -> None:
     if desk.args.json:
         print(orjson.dumps({str(name): value for name, value in attempt.items()}).decode())
         return
     reason = f": {attempt['reason']['message']}" if attempt["reason"] else ""
     if attempt["state"] == ATTEMPT_RUNNING:
         reason = f" after {attempt['updated_at'] - attempt['created_at']:.2f} s"
-    print(f"{attempt['n']}. {attempt['target']} {attempt['state']}{reason}\n"
+    print(f"{attempt['n']}. {target} {attempt['state']}{reason}\n"
           f"   {render(attempt['explanation'])}")
 
 

@@ -1,7 +1,7 @@
 """The files with which a client logs in: `openrc` for shells, `clouds.yaml` for SDKs (mode 0600)."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -20,7 +20,9 @@ class Login:
 
 
 def write(folder: Path, login: Login, cloud: str) -> tuple[Path, Path]:
-    """Write both files; their paths. `cloud` is the name in `clouds.yaml`."""
+    """Write both files, for use from any folder; their paths. `cloud` is the name in `clouds.yaml`."""
+    if login.cacert:
+        login = replace(login, cacert=str(Path(login.cacert).absolute()))
     return (_write(folder / "openrc", openrc(login)),
             _write(folder / "clouds.yaml", clouds_yaml(login, cloud)))
 

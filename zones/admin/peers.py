@@ -5,6 +5,7 @@ import secrets
 import shlex
 import time
 import uuid
+from pathlib import Path
 from typing import Any
 
 from zones import sealing
@@ -33,7 +34,7 @@ def create(desk: Desk) -> int:
     password = _let_in(desk, peer_id, name)
     command = ["nova", "zone-add", f"{_url(desk)}/v2.1", _user(name), password, "--project", PROJECT]
     if desk.config.api.tls_cert:
-        command += ["--cacert", desk.config.api.tls_cert]
+        command += ["--cacert", str(Path(desk.config.api.tls_cert).absolute())]
     print(f"# peer {name}: enter this as administrator of that zone, with weights and --name as you like.\n"
           f"# It holds the password, which is shown only now.\n{shlex.join(command)}")
     return 0

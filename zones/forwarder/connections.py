@@ -53,7 +53,7 @@ def context(cacert: str) -> ssl.SSLContext:
         raise Invalid("the CA certificate (cacert) is not a certificate in PEM form",
                       code="bad_cacert") from error
     if cacert:
-        trust.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # who holds the one certificate need not have its CA
+        trust.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # who has the one certificate needs no CA
     return trust
 
 

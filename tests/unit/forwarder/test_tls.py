@@ -18,18 +18,20 @@ from zones.forwarder import discovery
 from zones.forwarder.client import Client
 
 
-def _certificate(folder: Path, *, days: int = 1, address: str = "127.0.0.1") -> tuple[ssl.SSLContext, str]:
-    """A server's side, and the PEM text to trust it by."""
+def _certificate(folder: Path, *, days: int = 1, address: str = "127.0.0.1",
+                 issued: bool = False) -> tuple[ssl.SSLContext, str]:
+    """A server's side, and the PEM text to trust it by: the certificate itself, `issued` by a CA or not."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "west")])
+    name, ca = (x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, who)]) for who in ("west", "a CA"))
     now = dt.datetime.now(dt.UTC)
-    made = (x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    made = (x509.CertificateBuilder().subject_name(name).issuer_name(ca if issued else name)
+            .public_key(key.public_key())
             .serial_number(x509.random_serial_number()).not_valid_before(now - dt.timedelta(days=9))
             .not_valid_after(now + dt.timedelta(days=days))
             .add_extension(x509.SubjectAlternativeName([
                 x509.IPAddress(ipaddress.ip_address(address))]), False)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), True)
-            .sign(key, hashes.SHA256()))
+            .add_extension(x509.BasicConstraints(ca=not issued, path_length=None if issued else 0), True)
+            .sign(ec.generate_private_key(ec.SECP256R1()) if issued else key, hashes.SHA256()))
     pem = made.public_bytes(serialization.Encoding.PEM)
     (folder / "cert.pem").write_bytes(pem)
     (folder / "key.pem").write_bytes(key.private_bytes(
@@ -61,6 +63,13 @@ def test_a_neighbour_whose_ca_is_given(secure: Make) -> None:
     assert [client.request("POST", "/x", body=b"{}").status for _ in range(5)] == [200] * 5
     assert west.connections == 2
     client.close()
+
+
+def test_a_neighbour_whose_own_certificate_is_given(secure: Make) -> None:
+    west, pem = secure(issued=True)
+    assert Client(west.link(cacert=pem), QUICK, OWN).request("GET", "/x").status == 200
+    with pytest.raises(Unavailable, match="not trusted"):
+        Client(west.link(), QUICK, OWN).request("GET", "/x")
 
 
 def test_a_kept_connection_that_was_closed(secure: Make) -> None:
