@@ -61,3 +61,15 @@ def servers_by_host(conn: Connection, hosts: Collection[str]) -> dict[str, list[
     for host, server_id, name in rows:
         found.setdefault(host, []).append((server_id, name))
     return found
+
+
+def sizes_by_project(conn: Connection, host: str) -> dict[str, tuple[int, int, int]]:
+    """vCPUs, MiB of RAM and GiB of disk of the servers on a host, by project."""
+    found: dict[str, tuple[int, int, int]] = {}
+    rows = conn.execute(sa.select(server.c.project_id, server.c.flavor)
+                        .where(server.c.deleted.is_(False), server.c.host == host))
+    for project, flavor in rows:
+        cpus, ram, disk = found.get(project, (0, 0, 0))
+        found[project] = (cpus + flavor.get("vcpus", 0), ram + flavor.get("ram", 0),
+                          disk + flavor.get("disk", 0) + flavor.get("ephemeral", 0))
+    return found

@@ -2,13 +2,10 @@
 
 from typing import Any
 
-from zones.api.compute.known_hosts import KnownHost, known_hosts, known_services
+from zones.api.compute.known_hosts import INTERNAL, KnownHost, known_hosts, known_services
 from zones.api.compute.times import naive
 from zones.api.wsgi import Call, Reply
 from zones.capabilities.link_table import availability_zones_of
-
-INTERNAL = "internal"
-"""Where Nova lists services that run no servers."""
 
 
 def index(call: Call) -> Reply:

@@ -34,6 +34,7 @@ def boot_request(call: Call, body: dict[str, Any]) -> BootRequest:
         admin_pass=server.get("adminPass"), networks=_networks(server.get("networks")),
         security_groups=[group["name"] for group in server.get("security_groups", []) if "name" in group],
         availability_zone=zone, host=host, hypervisor_hostname=node,
+        reservation_id=server.get("reservation_id"),
         hints=body.get("os:scheduler_hints") or body.get("OS-SCH-HNT:scheduler_hints") or {},
         access_ip_v4=access_ip(server, "accessIPv4", 4), access_ip_v6=access_ip(server, "accessIPv6", 6))
 

@@ -11,6 +11,8 @@ from zones.protocol import HostReport
 
 _NAMESPACE = uuid.UUID("6f0b5dc4-6a0e-5d0f-9f0a-3d5e0d0c2a11")
 
+INTERNAL = "internal"
+"""Where Nova lists services that run no servers."""
 UUID_IDS = (2, 53)
 """From here on services and hypervisors are known by UUIDs; below by numbers."""
 

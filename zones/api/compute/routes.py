@@ -16,6 +16,7 @@ from zones.api.compute import (
     extra_specs,
     flavor_access,
     flavors,
+    hosts,
     hypervisors,
     instance_actions,
     keypairs,
@@ -140,6 +141,8 @@ V21: Routes = {
         "GET": Route(availability_zones.index, "os_compute_api:os-availability-zone:list")},
     "/os-availability-zone/detail": {
         "GET": Route(availability_zones.detail, "os_compute_api:os-availability-zone:detail")},
+    "/os-hosts": {"GET": Route(hosts.index, "os_compute_api:os-hosts:list", until=(2, 42))},
+    "/os-hosts/{name}": {"GET": Route(hosts.show, "os_compute_api:os-hosts:show", until=(2, 42))},
     "/os-hypervisors": {"GET": Route(hypervisors.index, "os_compute_api:os-hypervisors:list")},
     "/os-hypervisors/detail": {"GET": Route(hypervisors.detail, "os_compute_api:os-hypervisors:list-detail")},
     "/os-hypervisors/statistics": {

@@ -25,7 +25,7 @@ def boot(call: Call) -> Reply:
     body = call.json()
     if isinstance(body, dict) and "boots" in body:
         raise _peers_only()
-    body = schema.create(call.version)(body)
+    body = schema.zone_boot(call.version)(body)
     booted = booting.boot(call.parts.core, call.caller, boot_request(call, body))
     return Reply(200, {"reservation_id": booted.reservation_id})
 

@@ -6,7 +6,10 @@ import pytest
 import sqlalchemy as sa
 
 from tests.compute_api import Api, fault
+from zones.capabilities.link_table import LinkState
+from zones.capabilities.summary import Entry
 from zones.db import leases
+from zones.db.engine import Database
 from zones.db.tables import server, service
 from zones.protocol import HostReport
 
@@ -226,7 +229,44 @@ def test_uptime_and_statistics_end_with_2_88(zone: Api) -> None:
     assert zone("GET", "/os-hypervisors/statistics", at="2.88").status == 404
 
 
+# ------------------------------------------------------------------ hosts, below 2.43
+
+def test_hosts_are_listed_with_their_zones(zone: Api) -> None:
+    def listed(query: str = "") -> list[tuple[str, str, str]]:
+        return [(one["host_name"], one["service"], one["zone"])
+                for one in zone.get(f"/os-hosts{query}", at="2.1")["hosts"]]
+    assert listed() == [("a1", "compute", "nova"), ("b1", "compute", "az2"), ("c1", "compute", "nova")]
+    assert listed("?zone=az2") == [("b1", "compute", "az2")]
+    zone("PUT", "/os-services/disable", {"host": "compute-2", "binary": "nova-compute"}, at="2.1")
+    assert "c1" not in [name for name, _, _ in listed()]
+    assert zone("GET", "/os-hosts", at="2.43").status == 404
+    assert zone("GET", "/os-hosts", at="2.1", who="ann").status == 403
+
+
+def test_a_host_shows_what_it_has_and_who_takes_it(zone: Api) -> None:
+    add_server(zone, "one", "a1", flavor={"vcpus": 1, "ram": 100, "disk": 3, "ephemeral": 1})
+    add_server(zone, "two", "a1", flavor={"vcpus": 2, "ram": 200, "disk": 3}, project_id="p2")
+    rows = [one["resource"] for one in zone.get("/os-hosts/a1", at="2.42")["host"]]
+    assert {row["host"] for row in rows} == {"a1"}
+    assert [(row["project"], row["cpu"], row["memory_mb"], row["disk_gb"]) for row in rows] == [
+        ("(total)", 8, 1024, 100), ("(used_now)", 2, 256, 10), ("(used_max)", 3, 300, 7),
+        ("p1", 1, 100, 4), ("p2", 2, 200, 3)]
+    assert [one["resource"]["cpu"] for one in zone.get("/os-hosts/c1", at="2.1")["host"]] == [0, 0, 0]
+    assert fault(zone("GET", "/os-hosts/zz", at="2.1")) == "Compute host zz could not be found."
+
+
 # ------------------------------------------------------------------ availability zones and aggregates
+
+def test_a_link_that_takes_nothing_is_no_available_zone(sqlite_database: Database) -> None:
+    entries = {"w": Entry("west", availability_zones=["az1"])}
+    for closed in ("", "cordoned", "draining", "inactive", "silent"):
+        west = LinkState("w", "west", closed=closed, entries=entries)
+        api = Api(sqlite_database, more={"links": lambda west=west: [west]})
+        for path in ("", "/detail"):
+            assert api.get(f"/os-availability-zone{path}")["availabilityZoneInfo"] == [
+                {"zoneName": name, "zoneState": {"available": not closed}, "hosts": None}
+                for name in ("west", "west/az1")]
+
 
 def test_availability_zones(zone: Api) -> None:
     assert zone.get("/os-availability-zone", who="ann")["availabilityZoneInfo"] == [

@@ -258,9 +258,11 @@ def test_a_silent_zone_is_not_asked(near: Near) -> None:
     assert far.asked == []
     for one in (server_id, lost):
         for at, status in (("2.68", "ACTIVE"), ("2.69", "UNKNOWN")):
-            assert near.api.get(f"/servers/{one}", at=at)["server"]["status"] == status
+            shown = near.api.get(f"/servers/{one}", at=at)["server"]
+            assert (shown["status"], shown["host_status"]) == (status, "UNKNOWN")
     far.silent = False
     shown = near.api.get(f"/servers/{server_id}")["server"]
+    assert shown["host_status"] == "UP"
     assert (shown["status"], shown["OS-EXT-SRV-ATTR:host"]) == ("ACTIVE", "east")
     assert shown["hostId"] == near.api.get(f"/servers/{near.server()}")["server"]["hostId"] != ""
 

@@ -123,6 +123,27 @@ def test_a_user_boots_as_in_2011_and_gets_the_reservation(api: Api, zone: ChildZ
     assert api("POST", "/os-zones/boot", {"server": {}}, who="ann").status == 400
 
 
+def test_a_user_may_name_the_reservation_there_and_only_there(api: Api) -> None:
+    server = {"name": "vm", "imageRef": IMAGE.id, "flavorRef": "1", "reservation_id": "r-mine"}
+    for _ in range(2):
+        answer = api("POST", "/os-zones/boot", {"server": server}, at="2.1", who="ann")
+        assert (answer.status, answer.body) == (200, {"reservation_id": "r-mine"}), answer
+    assert len(api.get("/servers?reservation_id=r-mine", who="ann")["servers"]) == 2
+    assert api("POST", "/servers", {"server": server}, at="2.1", who="ann").status == 400
+    for bad in ("", "a b", "r" * 65, "r\n", 7, None):
+        body = {"server": {**server, "reservation_id": bad}}
+        assert api("POST", "/os-zones/boot", body, at="2.1", who="ann").status == 400, bad
+
+
+def test_files_are_taken_there_below_2_57(api: Api) -> None:
+    files = [{"path": "/etc/motd", "contents": "aGk="}]
+    server = {"name": "vm", "imageRef": IMAGE.id, "flavorRef": "1", "personality": files}
+    for at, status in (("2.36", 200), ("2.56", 200), ("2.57", 400)):
+        networks = {"networks": "auto"} if at != "2.36" else {}
+        answer = api("POST", "/os-zones/boot", {"server": {**server, **networks}}, at=at, who="ann")
+        assert answer.status == status, answer
+
+
 @pytest.mark.parametrize(("query", "status"), [
     ("since=x", 400), ("wait=-1", 400), ("wait=nan", 400), ("wait=x", 400), ("limit=x", 400),
     ("limit=0", 200), ("since=other.0", 410)])

@@ -3,6 +3,7 @@
 Source: Compute API reference, "Create Server", "Update Server", "Rebuild Server".
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from zones.api.compute.schemas.by_version import by_version, fields_at
@@ -37,6 +38,7 @@ METADATA: Schema = {
         "type": "string", "maxLength": 255, "pattern": r"^[^\x00]*$"}}}
 FILES: Schema = {"type": "array", "items": members({
     "path": {"type": "string", "pattern": r"^[^\x00]*$"}, "contents": {"type": "string"}})}
+RESERVATION: Schema = {"type": "string", "maxLength": 64, "pattern": "^[a-zA-Z0-9._-]+$"}
 HINTS: Schema = {"type": "object", "maxProperties": 64}
 GROUPS: Schema = {"type": "array", "maxItems": 64, "items": members({}, {"name": NAME})}
 
@@ -104,17 +106,21 @@ _CREATE: tuple[tuple[str, Schema, Version, Version], ...] = (
 )
 
 
-def _create(version: Version) -> Schema:
+def _create(version: Version, more: Mapping[str, Schema]) -> Schema:
     required: dict[str, Schema] = {"name": NAME, "flavorRef": FLAVOR_REF}
-    optional = {**fields_at(version, _CREATE), "block_device_mapping_v2": _devices(version)}
+    optional = {**fields_at(version, _CREATE), "block_device_mapping_v2": _devices(version), **more}
     (required if version >= (2, 37) else optional)["networks"] = _networks(version)
     return members({"server": members(required, optional)},
                    {"os:scheduler_hints": HINTS, "OS-SCH-HNT:scheduler_hints": HINTS})
 
 
-create = by_version(_create, ((2, 1), (2, 19), (2, 32), (2, 33), (2, 37), (2, 42), (2, 52), (2, 57),
-                              (2, 63), (2, 67), (2, 74), (2, 90)))
+_CREATE_STARTS = ((2, 1), (2, 19), (2, 32), (2, 33), (2, 37), (2, 42), (2, 52), (2, 57), (2, 63), (2, 67),
+                  (2, 74), (2, 90))
+create = by_version(lambda version: _create(version, {}), _CREATE_STARTS)
 """The check of POST /servers at a microversion."""
+
+zone_boot = by_version(lambda version: _create(version, {"reservation_id": RESERVATION}), _CREATE_STARTS)
+"""The check of a user's POST /os-zones/boot: in 2011 the reservation could be named."""
 
 _UPDATE: tuple[tuple[str, Schema, Version, Version], ...] = (
     ("name", NAME, FIRST, LAST),

@@ -164,7 +164,14 @@ def _extend(look: Look, row: ServerRow, shown: dict[str, Any]) -> None:
     if look.attributes:
         _add_attributes(look, row, shown)
     if look.host_status is not None:
-        shown["host_status"] = look.host_status(row.host) if row.host else ""
+        shown["host_status"] = _host_status(look, row, look.host_status)
+
+
+def _host_status(look: Look, row: ServerRow, of_host: Callable[[str], str]) -> str:
+    """Of a server in a neighbour it is told by the link: whether that zone answers."""
+    if row.zone_uuid is not None:
+        return "UP" if row.zone_uuid in look.answering else "UNKNOWN"
+    return of_host(row.host) if row.host else ""
 
 
 def _add_attributes(look: Look, row: ServerRow, shown: dict[str, Any]) -> None:
