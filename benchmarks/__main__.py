@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks import boots, hub, listing, load, machine, memory, messages, report
+from benchmarks import boots, hub, listing, load, machine, memory, messages, report, tree, wide
 from benchmarks.figure import Benchmark, Series
 from benchmarks.lab import Lab
 from tests.servers import Missing
 
 ALL: dict[str, Benchmark] = {one.name: one for one in (
-    *boots.BENCHMARKS, *listing.BENCHMARKS, *messages.BENCHMARKS, *memory.BENCHMARKS, *hub.BENCHMARKS)}
+    *boots.BENCHMARKS, *listing.BENCHMARKS, *messages.BENCHMARKS, *memory.BENCHMARKS, *hub.BENCHMARKS,
+    *tree.BENCHMARKS, *wide.BENCHMARKS)}
 
 
 def arguments() -> argparse.Namespace:
@@ -47,7 +48,8 @@ def main() -> int:
         load.install()
         with Lab(quick=given.quick) as lab:
             for number in range(1, given.rounds + 1):
-                run.round(lab, chosen, f"round {number} of {given.rounds}")
+                run.round(lab, [one for one in chosen if number == 1 or not one.once],
+                          f"round {number} of {given.rounds}")
     except Missing as error:
         print(f"make bench: {error}", file=sys.stderr)
         return 1

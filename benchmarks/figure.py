@@ -35,12 +35,14 @@ class Goal:
 class Benchmark:
     """A name to choose it by, what it measures, and `run(lab)`: one round of it, `key → value`.
 
-    Keys without a goal are details, which go to the file only.
+    Keys without a goal are details, which go to the file only. One that is measured `once` takes its time
+    for what it needs, and has many samples of its own.
     """
 
     name: str
     goals: Sequence[Goal]
     run: Callable[["Lab"], dict[str, float]]
+    once: bool = False
 
 
 @dataclass

@@ -137,7 +137,6 @@ class Zone:
             raise OSError(f"GET {path}: {answer.status} {body[:500]!r}")
         return body
 
-    @property
     def create_body(self) -> dict[str, Any]:
         """The body of a boot of the second smallest flavor, without what few people ask for."""
         return {"server": {"name": "bench", "flavorRef": "1", "imageRef": self.image, "networks": "auto"}}
@@ -145,7 +144,7 @@ class Zone:
     def boot_one(self) -> None:
         """POST one server."""
         connection = self.connect()
-        connection.request("POST", "/v2.1/servers", json.dumps(self.create_body),
+        connection.request("POST", "/v2.1/servers", json.dumps(self.create_body()),
                            {**self.headers, "Content-Type": "application/json"})
         answer = connection.getresponse()
         if answer.status != 202:
