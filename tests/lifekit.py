@@ -296,7 +296,7 @@ class LifeZone:
                 "id": name, "name": name, "vcpus": vcpus, "ram": ram, "disk": disk, "disabled": False,
                 "created_at": 1.0, "updated_at": None})
         self.nodes: dict[str, Node] = {}
-        for name, profile in (nodes or {"c1": "2*4:8192:100"}).items():
+        for name, profile in ({"c1": "2*4:8192:100"} if nodes is None else nodes).items():
             self.nodes[name] = Node(self, name, folder / name, {"profile": profile}).start()
         self.start()
 

@@ -1,0 +1,1 @@
+"""Trees of whole zones in one thread, and the unreliable way between them."""
