@@ -4,13 +4,15 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
-from zones.errors import Conflict, Unavailable
+from zones.errors import Conflict, Unauthorized, Unavailable, Unknown, ZonesError
 from zones.protocol import ImageValue
 from zones.protocol.neighbours import Offer, Offered
 
 LOG = logging.getLogger(__name__)
 TRIES = 3
 """Ranges that are sent before the rest is left to the next push: each goes on where the last one ended."""
+BUSY = "image_saving"
+"""The code of a neighbour to which somebody else is bringing the same image."""
 
 
 class Neighbour(Protocol):
@@ -34,24 +36,33 @@ class Images(Protocol):
 
 
 class Pusher:
-    """Pushes to any neighbour. `pushed(zone_uuid, server_id)` is told when a boot may be repeated."""
+    """Pushes to any neighbour. `pushed(zone_uuid, server_id)` is told when a boot may be repeated,
+    `failed(zone_uuid, server_id, error)` when its image can never be brought there."""
 
     def __init__(self, to: Callable[[str], Neighbour], images: Images,
-                 pushed: Callable[[str, str], object]) -> None:
+                 pushed: Callable[[str, str], object],
+                 failed: Callable[[str, str, ZonesError], object]) -> None:
         self._to = to
         self._images = images
         self._pushed = pushed
+        self._failed = failed
 
     def __call__(self, zone_uuid: str, image: ImageValue, project_id: str, server_id: str) -> None:
         """Bring the image there for the boot of a server. Raises as `bring`."""
-        self.bring(zone_uuid, image, project_id)
+        try:
+            self.bring(zone_uuid, image, project_id)
+        except ZonesError as error:
+            if _is_final(error):
+                self._failed(zone_uuid, server_id, error)
+            raise
         self._pushed(zone_uuid, server_id)
 
     def bring(self, zone_uuid: str, image: ImageValue, project_id: str) -> None:
         """The image is there when this returns.
 
-        Raises `Conflict` when it has no content to push; `Unavailable`, `Unknown` when the neighbour
-        was not reached or did not take all of it: what it has it keeps.
+        Raises `NotFound` and `Conflict` when there is no image, or no content, to push, and whatever
+        the neighbour refuses it with; `Unavailable`, `Unknown` when it was not reached or did not take
+        all of it: what it has it keeps.
         """
         if image.os_hash_value is None or image.size is None:
             raise Conflict(f"Image {image.id} has no hash, so no other zone can know it.",
@@ -73,3 +84,10 @@ class Pusher:
         if offered.state != "active":
             raise Unavailable(f"Image {image.id} is not yet whole in the other zone.",
                               code="image_not_there", retry_after=5)
+
+
+def _is_final(error: ZonesError) -> bool:
+    """Whether the same push fails again. An error with no code of its own is not a zone's word: what
+    stands between two zones answers so."""
+    return not isinstance(error, Unavailable | Unknown | Unauthorized) and (
+        error.code not in (type(error).code, BUSY))

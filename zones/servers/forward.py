@@ -14,6 +14,7 @@ from zones import states
 from zones.db import attempts, changes, links, work
 from zones.db.engine import Connection, now
 from zones.db.later import Later
+from zones.errors import ZonesError
 from zones.protocol import ServerSpec, decode_spec
 from zones.protocol.neighbours import Answered, Handover
 from zones.servers import steps
@@ -78,6 +79,15 @@ def tell(applied: Batch, told: Told) -> None:
 def pushed(core: Core, zone_uuid: str, server_id: str) -> None:
     """An image has come to a neighbour that wanted it for this server: its boot is repeated at once."""
     core.db.run(_pushed, zone_uuid, server_id)
+    core.wires.wake()
+
+
+def push_failed(core: Core, zone_uuid: str, server_id: str, error: ZonesError) -> None:
+    """An image can never come to a neighbour that wanted it: the boot is recalled there.
+
+    Only its confirmation places the server elsewhere: the content may have come there on another way.
+    """
+    core.db.run(_push_failed, zone_uuid, server_id, error)
     core.wires.wake()
 
 
@@ -160,8 +170,8 @@ def _answer(conn: Connection, view: Batch, answer: Answered, attempt: Row, head:
         if steps.accepted(view, attempt, Said(states.ACCEPTED)):
             work.drop(view.later, row["id"], ["push"])
             view.change(row, host=None, zone_uuid=attempt["target"])
-    elif refused or answer.state == states.CANCELLED:  # a tombstone that is not ours: we come from a backup
-        place_again(view, attempt, row, refusal(answer.code or answer.state, answer.message, head))
+    elif refused or answer.state == states.CANCELLED:
+        _not_there(conn, view, answer, attempt, row, head)
     else:
         LOG.warning("zone %s answers %r to a boot", attempt["target"], answer.state[:LONGEST_CODE])
 
@@ -178,6 +188,31 @@ def _wanted(conn: Connection, view: Batch, attempt: Row, row: Row) -> None:
                          "args": {"image": msgspec.to_builtins(image), "project_id": row["project_id"]}}])
         view.wake = True
     work.hurry(view.later, [row["id"]], "boot", view.at + view.core.timing.resend)
+
+
+def _not_there(conn: Connection, view: Batch, answer: Answered, attempt: Row, row: Row, head: int) -> None:
+    """A no; or our recall, of which what was accepted meanwhile must end first; or a tombstone that is
+    not ours: we come from a backup."""
+    failure = _failure(conn, row["id"]) if answer.state == states.CANCELLED else None
+    if failure is None:
+        place_again(view, attempt, row, refusal(answer.code or answer.state, answer.message, head))
+    elif answer.gone:
+        place_again(view, attempt, row, refusal(failure["code"], failure["message"], head))
+
+
+def _failure(conn: Connection, server_id: str) -> dict[str, str] | None:
+    """Why the image of a boot can't be brought to where it was sent."""
+    return next((item["args"]["failed"] for item in work.of_server(conn, server_id)
+                 if item["kind"] == "push" and "failed" in item["args"]), None)
+
+
+def _push_failed(conn: Connection, zone_uuid: str, server_id: str, error: ZonesError) -> None:
+    row = changes.lock(conn, [server_id]).get(server_id)
+    for item in work.of_server(conn, server_id) if row else ():
+        if item["kind"] == "push" and item["zone_uuid"] == zone_uuid:
+            failed = {"code": error.code or "image_not_there", "message": error.message}
+            work.replace_args(conn, item["id"], {**item["args"], "failed": failed})
+            work.hurry(conn, [server_id], "push", now(conn))
 
 
 def _pushed(conn: Connection, zone_uuid: str, server_id: str) -> None:

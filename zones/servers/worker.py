@@ -147,6 +147,8 @@ class Worker:
         neighbours, zone, server = self._core.neighbours, item["zone_uuid"], item["server_id"]
         if item["kind"] == "remove":
             neighbours.recall(zone, server, item["args"]["attempts"])
+        elif "failed" in item["args"]:
+            neighbours.recall(zone, server, [item["attempt_id"]])
         else:
             image = msgspec.convert(item["args"]["image"], ImageValue)
             neighbours.push(zone, image, item["args"]["project_id"], server)

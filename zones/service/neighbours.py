@@ -9,6 +9,7 @@ from zones.config import Links
 from zones.db import links, peers
 from zones.db.engine import Connection, Database
 from zones.db.image import ImageRows
+from zones.errors import ZonesError
 from zones.forwarder import discovery
 from zones.forwarder.link import Link, as_link
 from zones.forwarder.neighbour import Neighbour
@@ -46,7 +47,7 @@ class Neighbours:
         self._keeper: Keeper | None = None
         self._fanout = fanout
         self.hood = Neighbourhood(self._links, config, own_uuid)
-        self.pusher = Pusher(self.hood.to, images, self._pushed)
+        self.pusher = Pusher(self.hood.to, images, self._pushed, self._push_failed)
         self.outbox = Outbox(self.hood, config, answered=self._answered, pusher=self.pusher,
                              is_up=view.is_zone_up, name_of=view.name_of)
 
@@ -103,6 +104,9 @@ class Neighbours:
 
     def _pushed(self, zone_uuid: str, server_id: str) -> None:
         forward.pushed(self.core, zone_uuid, server_id)
+
+    def _push_failed(self, zone_uuid: str, server_id: str, error: ZonesError) -> None:
+        forward.push_failed(self.core, zone_uuid, server_id, error)
 
     def _hear(self, zone_uuid: str, changes: Changes) -> None:
         mirror.hear(self.core, zone_uuid, changes, self._view.settled, self._hear_images)

@@ -8,6 +8,7 @@ from tests.lifekit import IMAGE, LifeZone
 from tests.neighbourkit import Child, Parent
 from zones import states
 from zones.db import work
+from zones.errors import Conflict, NotFound
 from zones.protocol.neighbours import Answered
 from zones.servers import forward
 from zones.servers.settle import settle
@@ -157,6 +158,61 @@ def test_a_wanted_image_is_pushed_once_and_then_the_same_attempt_is_taken(make: 
     assert east.guests[server].attempt == parent.zone.attempts(server)[0]["id"]
     parent.rest()
     assert parent.zone.status(server) == (states.ACTIVE, None)
+
+
+def wanting(make: MakeParent, *others: Child) -> tuple[Parent, Child, str]:
+    """A boot whose image its first neighbour wants."""
+    east = Child("east", wants_images=True)
+    parent = make(east, *others)
+    parent.view.summaries[east.zone_uuid] = (5, east.head)
+    server = parent.zone.boot()
+    parent.work()
+    parent.deliver()
+    parent.hear()
+    assert "push" in [row["kind"] for row in parent.zone.work_rows()]
+    return parent, east, server
+
+
+def test_a_boot_whose_image_can_not_be_brought_is_placed_elsewhere(make: MakeParent) -> None:
+    parent, east, server = wanting(make, Child("west"))
+    error = NotFound("Image x could not be found.", code="no_such_image")
+    forward.push_failed(parent.zone.core, "another", server, error)
+    forward.push_failed(parent.zone.core, east.zone_uuid, "nobody", error)
+    parent.work()
+    assert [what for _, what, _ in parent.way.waiting] == ["push"]
+    parent.way.waiting.clear()
+    for _ in range(2):
+        forward.push_failed(parent.zone.core, east.zone_uuid, server, error)
+    parent.rest()
+    first, second = parent.zone.attempts(server)
+    assert (first["state"], first["reason"]) == (
+        "refused", {"code": "no_such_image", "message": "Image x could not be found."})
+    assert east.answers[first["id"]].state == "cancelled", "it will never be built there"
+    assert second["state"] == "running"
+    assert parent.zone.usage() == (1, 1, 512)
+
+
+def test_where_there_is_no_elsewhere_the_reason_is_shown(make: MakeParent) -> None:
+    parent, east, server = wanting(make)
+    forward.push_failed(parent.zone.core, east.zone_uuid, server,
+                        Conflict("Image x has no content.", code="image_not_active"))
+    parent.rest()
+    row = parent.zone.row(server)
+    assert (row["vm_state"], row["fault"]["reason"]) == (states.ERROR, "no_valid_host")
+    assert "east: Image x has no content." in row["fault"]["message"]
+
+
+def test_what_was_accepted_meanwhile_ends_before_it_is_placed_elsewhere(make: MakeParent) -> None:
+    parent, east, server = wanting(make, Child("west"))
+    (attempt,) = parent.zone.attempts(server)
+    forward.push_failed(parent.zone.core, east.zone_uuid, server, Conflict("no", code="image_not_active"))
+    east.wants_images = False  # it came on another way
+    forward.answered(parent.zone.core, east.zone_uuid, [Answered(attempt["id"], "cancelled", gone=False)])
+    assert [one["state"] for one in parent.zone.attempts(server)] == ["open"]
+    forward.answered(parent.zone.core, east.zone_uuid, [Answered(attempt["id"], "cancelled", gone=True)])
+    assert [one["state"] for one in parent.zone.attempts(server)] == ["refused"]
+    parent.rest()
+    assert len(parent.living(server)) == 1
 
 
 def test_an_answer_of_another_zone_or_to_nothing_changes_nothing(make: MakeParent) -> None:

@@ -154,6 +154,11 @@ class Forwarded(RuleBasedStateMachine):
     def cut(self, name: str, up: bool) -> None:
         self.by_name[name].up = up
 
+    @rule(server=servers, name=CHILD)
+    def its_image_can_not_be_brought(self, server: str, name: str) -> None:
+        forward.push_failed(self.zone.core, self.by_name[name].zone_uuid, server,
+                            Conflict("no content", code="image_not_active"))
+
     # ------------------------------------------------------------ the neighbours
 
     @rule(name=CHILD)
