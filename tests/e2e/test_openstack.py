@@ -195,6 +195,8 @@ def test_what_the_zone_is_made_of(clients: Clients, one: str) -> None:
     host = clients.api.show(one)["OS-EXT-SRV-ATTR:host"]
     assert host in [row["Hypervisor Hostname"] for row in clients.json("hypervisor", "list")]
     assert clients.json("hypervisor", "show", host)["state"] == "up"
+    assert {"Host Name": host, "Service": "compute", "Zone": "nova"} in clients.json("host", "list")
+    assert [row["Project"] for row in clients.json("host", "show", host)][:2] == ["(total)", "(used_now)"]
     (service,) = clients.json("compute", "service", "list")
     assert (service["Binary"], service["State"]) == ("nova-compute", "up")
     assert clients.json("availability", "zone", "list", "--compute") == [

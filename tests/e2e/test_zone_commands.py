@@ -4,6 +4,7 @@ import contextlib
 import io
 import shlex
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -89,6 +90,19 @@ def test_openstack_has_the_same_verbs(clients: Clients) -> None:
     assert [row["Path"] for row in clients.json("compute", "zone", "tree")] == [".", "east"]
 
 
+def test_availability_zones_show_whether_boots_are_taken_there(clients: Clients) -> None:
+    def states() -> dict[str, str]:
+        rows = (line.split("|") for line in clients.nova("availability-zone-list").out.splitlines())
+        return {row[1].strip(): row[-2].strip() for row in rows if len(row) == 4}  # others are of a tree
+    wait_for("its availability zones", lambda: "east/nova" in states() or None)
+    assert (states()["nova"], states()["east"], states()["east/nova"]) == ("available",) * 3
+    clients.nova("zone-cordon", "east")
+    wait_for("all to know", lambda: states()["east"] == "not available" or None)
+    assert (states()["nova"], states()["east/nova"]) == ("available", "not available")
+    clients.nova("zone-uncordon", "east")
+    wait_for("all to know", lambda: states()["east/nova"] == "available" or None)
+
+
 def test_openstack_makes_and_deletes_a_link(pair: tuple[Clients, Zone], command: list[str]) -> None:
     clients, _ = pair
     _, url, user, password, *_ = command
@@ -131,3 +145,15 @@ def test_zone_boot_answers_with_a_reservation(clients: Clients) -> None:
     for server in servers:
         clients.nova("delete", server["id"])
         clients.api.wait_gone(server["id"])
+
+
+def test_zone_boot_takes_the_reservation_and_files_of_2011(clients: Clients, tmp_path: Path) -> None:
+    motd = tmp_path / "motd"
+    motd.write_text("hello")
+    command = ("zone-boot", "--flavor", "m1.tiny", "--image", "demo", "--reservation_id", "r-of-2011",
+               "--file", f"/etc/motd={motd}", "lone")
+    said = clients.nova(*command, version="2.56").out
+    assert said.strip() == "Reservation ID= r-of-2011"
+    (server,) = clients.api.call("GET", "/servers?reservation_id=r-of-2011")["servers"]
+    clients.nova("delete", server["id"])
+    clients.api.wait_gone(server["id"])
