@@ -6,6 +6,7 @@ before the end.
 """
 
 import argparse
+import os
 import signal
 import sys
 import time
@@ -22,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tools import demo_parts as parts
 from tools import demo_steps as steps
 from tools.demo_stage import Stage
-from tools.demo_tree import Tree, environment
+from tools.demo_tree import Tree
 from tools.demo_zone import HOME, Failed, Waits
 from zones import folder
 from zones.errors import Invalid
@@ -58,15 +59,19 @@ def stay(stage: Stage) -> None:
 def _how_to_go_on(stage: Stage) -> None:
     """What a user would do next."""
     top, leaf = stage.tree["top"], stage.tree[steps.LEAF]
+    admin = f"bin/zone-admin --data-dir {_short(top.data)}"
     stage.console.print(
-        f"\n[bold]Go on[/] in another terminal:\n"
-        f"  source {_short(top.openrc)}          ({_short(leaf.openrc)} is that of a leaf, and so on)\n"
-        f"  nova zone-list; nova zone-tree; nova list --fields name,status,OS-EXT-SRV-ATTR:host\n"
-        f"  nova delete more-1 fill-1; nova boot --image demo --flavor m1.tiny --zone west --poll mine\n"
-        f"  nova zone-cordon east; nova zone-show east; nova availability-zone-list\n"
-        f"  bin/zone-admin --data-dir {_short(top.data)} server-explain ID; "
-        f"bin/zone-admin --data-dir {_short(top.data)} link-list\n"
-        f"  {top.url}/metrics, /readyz; the logs are {_short(top.folder)}/*.log", highlight=False)
+        f"\n[bold]Go on[/] in another terminal, at top:\n"
+        f"  source {_short(top.openrc)}\n"
+        f"  nova zone-list; nova zone-tree; nova availability-zone-list\n"
+        f"  nova list --fields name,status,OS-EXT-SRV-ATTR:host\n"
+        f"  nova delete more-1 fill-1\n"
+        f"  nova boot --image demo --flavor m1.tiny --zone west --poll mine\n"
+        f"  nova zone-cordon east; nova zone-show east; nova zone-uncordon east\n"
+        f"  {admin} server-explain ID; {admin} link-list\n"
+        f"Or as a leaf's own administrator: source {_short(leaf.openrc)}; nova list\n"
+        f"{top.url}/metrics and /readyz; the logs are {_short(top.folder)}/*.log",
+        highlight=False, soft_wrap=True)
 
 
 def _short(path: Path) -> Path:
@@ -93,7 +98,7 @@ def main(argv: Sequence[str]) -> int:
     with Progress(SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(),
                   console=console, transient=True, disable=not console.is_terminal) as progress:
         waits = Waits()
-        stage = Stage(Tree(home, waits, environment(), args.ami), waits, console, progress)
+        stage = Stage(Tree(home, waits, os.environ, args.ami), waits, console, progress)
         _on_signals(waits)
         try:
             status = _guarded(stage, lambda: run(stage))

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from tools import demo_steps as steps
 from tools.demo_stage import AT_ONCE, Seen, Stage, fault_of
@@ -15,6 +16,8 @@ from tools.demo_zone import Failed
 
 RUNNING = re.compile(r"^\d+\. \S+ running after ([\d.]+) s$")
 """How zone-admin server-explain begins to tell of an attempt that came to run."""
+WIDE = 120
+"""Columns of a terminal in which the table has room for the reasons."""
 
 
 # ------------------------------------------------------------------ zones
@@ -173,7 +176,7 @@ def tell(stage: Stage) -> None:
                    or (explained[seen.id][1] is None) is (seen.status != "ERROR")]
         stage.expect(not unknown, "zone-admin server-explain at top tells why, and how long it took",
                      str(unknown))
-        stage.console.print(_table(found.values(), hosts, explained))
+        _print_table(stage.console, found.values(), hosts, explained)
 
 
 def _hosts(listed: Mapping[str, Mapping[str, Seen]], wanted: Seen) -> list[str]:
@@ -206,13 +209,20 @@ def _explained(stage: Stage, ids: Sequence[str]) -> dict[str, tuple[str, float |
     return found
 
 
-def _table(found: Iterable[Seen], hosts: Mapping[str, Sequence[str]],
-           explained: Mapping[str, tuple[str, float | None]]) -> Table:
-    table = Table("server", "flavor", "status", "zone", "host", "why there, or nowhere", "seconds to ACTIVE")
-    for seen in sorted(found, key=lambda one: (one.status == "ERROR", one.host, one.name)):
+def _print_table(console: Console, found: Iterable[Seen], hosts: Mapping[str, Sequence[str]],
+                 explained: Mapping[str, tuple[str, float | None]]) -> None:
+    """Where there is little room, the reasons follow the table."""
+    wide = console.width >= WIDE
+    titles = ("server", "flavor", "status", "zone", "host", "s to ACTIVE")
+    table = Table(*(Column(title, no_wrap=title != titles[-1]) for title in titles),
+                  *(["why there, or nowhere"] if wide else []))
+    rows = sorted(found, key=lambda one: (one.status == "ERROR", one.host, one.name))
+    for seen in rows:
         why, seconds = explained.get(seen.id, ("", None))
         colour = "green" if seen.status == "ACTIVE" else "red"
         table.add_row(seen.name, steps.flavor_of(seen.name), f"[{colour}]{seen.status}[/]", seen.host,
-                      ", ".join(hosts[seen.id]), escape(why),
-                      "" if seconds is None else f"{seconds:.2f}")
-    return table
+                      ", ".join(hosts[seen.id]), "" if seconds is None else f"{seconds:.2f}",
+                      *([escape(why)] if wide else []))
+    console.print(table)
+    for seen in () if wide else rows:
+        console.print(f"  {seen.name}: {escape(explained.get(seen.id, ('', None))[0])}", highlight=False)

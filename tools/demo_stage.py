@@ -127,7 +127,7 @@ class Stage:
         """Do one action and wait for what must then be so; the words of a refusal. Raises `Failed`."""
         output = self.tree["top"].nova(*act.words)
         if act.refused:
-            said = output.errors.strip().partition("\n")[0]
+            said = output.errors.strip().partition(" (Request-ID")[0]
             if output.status == 0 or act.refused not in said:
                 raise Failed(f"it should be refused with {act.refused!r}: {said or output.text}")
             return said
@@ -157,5 +157,6 @@ class Stage:
 
 
 def fault_of(fields: Mapping[str, str]) -> str:
-    """The words of a fault as `nova show` prints it: JSON in a cell."""
-    return fields.get("fault", "").partition('"message": "')[2].partition('", "')[0]
+    """The words of a fault as `nova show` prints it: JSON in a cell. A long one is cut by the zone."""
+    words = fields.get("fault", "").partition('"message": "')[2].partition('", "')[0]
+    return words if words.endswith(".") or not words else f"{words}…"

@@ -1,6 +1,5 @@
 """The five zones of the demo and the EC2 behind one of them: started at once, and all ended."""
 
-import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -37,9 +36,11 @@ class Tree(Mapping[str, Zone]):
         self._ami = ami
         self._region = (environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
                         or steps.MOTO_REGION) if self.endpoint else steps.MOTO_REGION
-        self._zones = {name: Zone(name, folder, PORT + number, waits)
+        passed = environment if self.endpoint else {
+            name: value for name, value in environment.items() if not name.startswith("AWS_")}
+        self._zones = {name: Zone(name, folder, PORT + number, waits, passed)
                        for number, name in enumerate(steps.ZONES)}
-        self._moto = Moto("moto", folder, PORT + len(self._zones), waits)
+        self._moto = Moto("moto", folder, PORT + len(self._zones), waits, passed)
 
     def __getitem__(self, name: str) -> Zone:
         return self._zones[name]
@@ -123,8 +124,3 @@ class Tree(Mapping[str, Zone]):
             return known
         return known | {"endpoint_url": self._moto.url, "access_key": KEY, "secret_key": KEY,
                         "zones": ";".join(f"{self._region}{letter}" for letter in "ab")}
-
-
-def environment() -> dict[str, str]:
-    """What the demo may know of AWS."""
-    return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}

@@ -10,7 +10,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -87,12 +87,14 @@ class Output:
 class Service:
     """One process of the demo: `start`, `kill`, `stop`. What a former run left of it is ended first."""
 
-    def __init__(self, name: str, folder: Path, port: int, waits: Waits) -> None:
+    def __init__(self, name: str, folder: Path, port: int, waits: Waits,
+                 environment: Mapping[str, str]) -> None:
         self.name = name
         self.folder = folder
         self.log = folder / f"{name}.log"
         self.waits = waits
         self.port = port
+        self.environment = environment
         self._pid_file = folder / f"{name}.pid"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -110,7 +112,7 @@ class Service:
         """End what a former run left."""
         end_former(self._pid_file)
 
-    def run(self, command: Sequence[str], ready: str, **environment: str) -> None:
+    def run(self, command: Sequence[str], ready: str, **more: str) -> None:
         """Start it; return when the path `ready` answers. Raises `Failed` with the end of its log."""
         if self.waits.stopped.is_set():
             raise Failed("stopped")
@@ -118,7 +120,7 @@ class Service:
             # in a session of its own, so that Ctrl-C reaches the demo alone, which then stops it
             self._process = subprocess.Popen(
                 [sys.executable, *command], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                start_new_session=True, env={**os.environ, **environment})
+                start_new_session=True, env={**self.environment, **more})
         self._pid_file.write_text(f"{self._process.pid} {_born(self._process.pid)}\n")
 
         def look() -> bool:
@@ -157,12 +159,13 @@ class Service:
 class Zone(Service):
     """One zone: also `nova` and `admin`. State of a former run is thrown away by `start`."""
 
-    def __init__(self, name: str, folder: Path, port: int, waits: Waits) -> None:
-        super().__init__(name, folder, port, waits)
+    def __init__(self, name: str, folder: Path, port: int, waits: Waits,
+                 environment: Mapping[str, str]) -> None:
+        super().__init__(name, folder, port, waits, environment)
         self.data = folder / name
         self.options: Sequence[str] = ()
         self.openrc = folder / f"{name}.openrc"
-        self._environment: dict[str, str] = {}
+        self._login: dict[str, str] = {}
 
     def start(self, options: Sequence[str]) -> None:
         """A fresh zone, ready."""
@@ -180,10 +183,10 @@ class Zone(Service):
     def _write_logins(self) -> None:
         """NAME.openrc, with our `nova` on the PATH; the environment of `nova`."""
         script = (self.data / "openrc").read_text()
-        self._environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("OS_")},
+        self._login = {
+            **{name: value for name, value in self.environment.items() if not name.startswith("OS_")},
             **dict(_assignment(line) for line in script.splitlines()),
-            "PATH": f"{PROGRAMS}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            "PATH": f"{PROGRAMS}{os.pathsep}{self.environment.get('PATH', os.defpath)}",
             "NOVACLIENT_UUID_CACHE_DIR": str(self.folder / "novaclient")}
         self.openrc.touch(mode=0o600)
         self.openrc.write_text(f"{script}export PATH='{PROGRAMS}':\"$PATH\"\n")
@@ -201,7 +204,7 @@ class Zone(Service):
         if self.waits.stopped.is_set():
             raise Failed("stopped")
         try:
-            done = subprocess.run(command, env=self._environment, stdin=subprocess.DEVNULL,
+            done = subprocess.run(command, env=self._login, stdin=subprocess.DEVNULL,
                                   capture_output=True, text=True, timeout=PATIENCE * 2)
         except subprocess.TimeoutExpired as error:
             raise Failed(f"{' '.join(command)} does not end") from error

@@ -48,13 +48,13 @@ def test_a_process_that_only_has_its_pid_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_tree_that_was_not_started_is_stopped_quietly(tmp_path: Path) -> None:
-    Zone("z", tmp_path, 8774, Waits()).stop()
+    Zone("z", tmp_path, 8774, Waits(), {}).stop()
     Tree(tmp_path, Waits(), {}, "").stop()
     assert free_port(0) > 0
 
 
 def test_what_ends_by_itself_is_told_with_its_last_words(tmp_path: Path) -> None:
-    service = Service("one", tmp_path, free_port(0), Waits())
+    service = Service("one", tmp_path, free_port(0), Waits(), {})
     with pytest.raises(Failed, match="out of luck"):
         service.run(["-c", "import sys; sys.exit('out of luck')"], "/")
     assert not service.alive
@@ -68,7 +68,7 @@ def test_nothing_is_begun_or_waited_for_after_the_end(tmp_path: Path) -> None:
     with pytest.raises(Failed):
         waits.until("never", lambda: False)
     with pytest.raises(Failed):
-        Service("one", tmp_path, free_port(0), waits).run(["-c", "pass"], "/")
+        Service("one", tmp_path, free_port(0), waits, {}).run(["-c", "pass"], "/")
     assert not list(tmp_path.iterdir())
 
 
