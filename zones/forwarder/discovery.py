@@ -33,7 +33,8 @@ def identity_url(api_url: str, cacert: str, config: Links) -> str:
             connection.close()
     finally:
         connections.close()
-    found = _URI.search(answer.headers.get("WWW-Authenticate", "")[:_LONGEST]) if answer.status == 401 else None
+    challenge = answer.headers.get("WWW-Authenticate", "")[:_LONGEST]
+    found = _URI.search(challenge) if answer.status == 401 else None
     if found is None:
         raise Invalid(f"{api_url} does not say where to log in (it answered {answer.status}): is it the "
                       f"URL of a zone's Compute API? If so, {_OTHERWISE}", code="no_identity_url")

@@ -28,7 +28,7 @@ from zones.protocol.neighbours import (
 
 JSON = {"Content-Type": "application/json", "Accept": "application/json"}
 PASSED_ON = ("Content-Type", "Location")
-"""What of a forwarded answer's headers goes back, beside its code; its request id stays: the user has ours."""
+"""What of a forwarded answer's headers goes back, beside its code; not its request id: the user has ours."""
 _STRANGE = frozenset(("no_such_path", "method_not_allowed"))
 """Codes of a 404 that say nothing about the thing asked for."""
 _T = TypeVar("_T")

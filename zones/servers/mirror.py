@@ -9,15 +9,11 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import msgspec
-
 from zones import states
-from zones.capabilities.room import shape
 from zones.db import action_log, attempts, changes, links, work
 from zones.db.engine import Connection
-from zones.protocol import FlavorValue
 from zones.protocol.neighbours import Changes, ImageDoc, ServerDoc
-from zones.servers import adopt, delete, elsewhere, forward, steps
+from zones.servers import adopt, credible, delete, elsewhere, forward, steps
 from zones.servers.core import Core, Row
 from zones.servers.steps import Batch, Said, Told, fault
 
@@ -26,7 +22,6 @@ Images = Callable[[str, list[ImageDoc]], object]
 """Takes the images of a zone's feed; harmless when repeated."""
 
 DELETED_THERE, LOST = "deleted_by_zone", "lost_by_zone"
-LARGEST = 2 ** 31 - 1
 _RESIZES = frozenset({"resize_prep", "resize_confirming", "resize_reverting"})
 _AS_SAID = (
     "vm_state", "task_state", "power_state", "addresses", "metadata", "tags", "name", "hostname",
@@ -81,7 +76,7 @@ def _apply(conn: Connection, core: Core, zone_uuid: str, docs: Sequence[ServerDo
             view.later.flush()
         written.add(doc.id)
         values = _columns(doc, link)
-        if not _can_be_kept(doc, values):
+        if not credible.can_be_kept(doc, values):
             LOG.warning("zone %s tells of server %.40r what can't be kept", link, doc.id)
             continue
         attempt = view.attempts.get(doc.attempt) or adopt.unknown(conn, view, zone_uuid, doc)
@@ -165,21 +160,6 @@ def _moved(view: Batch, doc: ServerDoc, attempt: Row, row: Row) -> None:
             counted is not None and not attempt["counted_seq"]):
         steps.note(view, attempt, Said(states.ACCEPTED, counted=counted))
     work.drop(view.later, row["id"], ["push"])
-
-
-def _can_be_kept(doc: ServerDoc, values: Row) -> bool:
-    """Whether this zone has room and words for it: one document must never stop the feed."""
-    for flavor in (doc.flavor, *([doc.old_flavor] if doc.old_flavor else [])):
-        try:
-            size = shape(msgspec.convert(flavor, FlavorValue))
-        except msgspec.ValidationError:
-            return False
-        if not all(0 <= number <= LARGEST for number in size):
-            return False
-    return doc.vm_state in states.VM_STATES and changes.fits({
-        **values, "id": doc.id, "attempt_id": doc.attempt, "news_version": doc.version,
-        "project_id": doc.project_id, "user_id": doc.user_id, "feed_seq": doc.seq,
-        "reservation_id": doc.reservation_id, "launch_index": doc.launch_index})
 
 
 def _columns(doc: ServerDoc, link: str) -> Row:

@@ -26,7 +26,8 @@ def neighbour(west: Double) -> Iterator[Neighbour]:
     made.close()
 
 
-@pytest.mark.parametrize("body", [DEEP, b'{"server": {"x": %s}}' % DEEP, b'{"zone": {"zones": {"z": %s}}}' % DEEP])
+@pytest.mark.parametrize(
+    "body", [DEEP, b'{"server": {"x": %s}}' % DEEP, b'{"zone": {"zones": {"z": %s}}}' % DEEP])
 def test_an_answer_that_is_too_deep_makes_no_sense(body: bytes, west: Double, neighbour: Neighbour) -> None:
     west.script(answer(200, body))
     for call in (neighbour.info, lambda: neighbour.document("s"), lambda: neighbour.changes("", 0.0),
@@ -62,7 +63,8 @@ def test_no_byte_is_sent_that_the_image_has_not_got(offset: int, west: Double, n
 def test_a_code_is_a_word_of_ours(code: str, west: Double, neighbour: Neighbour) -> None:
     """It goes on in a header of the answer to our user."""
     west.script(fault(409, code))
-    assert "X-Zone-Error" not in neighbour.forward("GET", "/servers/s", origin=ORIGIN, microversion="2.1").headers
+    got = neighbour.forward("GET", "/servers/s", origin=ORIGIN, microversion="2.1")
+    assert "X-Zone-Error" not in got.headers
     with pytest.raises(errors.Conflict) as raised:
         neighbour.hand([])
     assert raised.value.code == errors.Conflict.code

@@ -91,7 +91,7 @@ def forget_password(call: Call) -> Reply:
 
 
 def _plain(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{"version": entry["version"], "addr": entry["addr"]} for entry in entries]
+    return [{"version": entry.get("version", 4), "addr": entry["addr"]} for entry in entries]
 
 
 def _interfaces(call: Call, server: ServerRow) -> list[dict[str, Any]]:
