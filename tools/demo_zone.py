@@ -17,7 +17,7 @@ from typing import TypeVar
 
 HOME = Path(__file__).resolve().parent.parent
 PROGRAMS = Path(sys.executable).parent
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds within which anything that the demo waits for must have happened."""
 T = TypeVar("T")
 
