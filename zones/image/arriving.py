@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from time import time
 
 from zones.errors import Conflict, Invalid, NotFound
+from zones.image import credible
 from zones.image.embedded import HASH, new_row
 from zones.image.files import Files
 from zones.image.store import ACTIVE, QUEUED, ImageStore, Row
@@ -32,6 +33,7 @@ class Arriving:
         if len(offer.os_hash_value) != 128 or offer.size < 0:
             raise Invalid("an image is offered by the sha512 and the size of its content",
                           code="image_has_no_hash")
+        credible.check(offer)
         known = self._match(project_id, offer.os_hash_value, offer.size)
         if known is not None:
             return Offered(known, "active")

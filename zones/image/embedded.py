@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from time import time
 from typing import Any
 
-from zones.errors import Conflict, Forbidden, NotFound, Unavailable
+from zones.errors import Conflict, Forbidden, NotFound, Unavailable, Unknown
 from zones.image.files import Files
 from zones.image.store import ACTIVE, DEACTIVATED, DELETED, QUEUED, SAVING, ImageStore, Row
 from zones.protocol import Caller, ImageValue
@@ -147,7 +147,7 @@ class EmbeddedImages:
         if self._elsewhere is None:
             raise Unavailable(f"Image {row['id']} is in a zone that is not linked.", code="no_link",
                               retry_after=60)
-        return skipped(self._elsewhere(row), start)
+        return skipped(exactly(self._elsewhere(row), row["size"] or 0), start)
 
     def delete(self, row: Row) -> None:
         """Delete an image and its content. Raises `Forbidden` when it is protected."""
@@ -189,6 +189,18 @@ class EmbeddedImages:
         gone = self.store.change(image_id, {"status": DELETED, "updated_at": self._clock()}, LIVE)
         self._files.remove(image_id)
         return gone
+
+
+def exactly(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
+    """The pieces of a content of that size. Raises `Unknown` when there are fewer bytes, or more: those
+    would be taken for the next answer."""
+    for piece in pieces:
+        size -= len(piece)
+        if size < 0:
+            break
+        yield piece
+    if size:
+        raise Unknown("the content of the image is not as long as its size says", code="image_size")
 
 
 def skipped(pieces: Iterator[bytes], start: int) -> Iterator[bytes]:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from zones.config import Links
-from zones.db import links, peers
-from zones.db.engine import Connection, Database
+from zones.db import changes, links
+from zones.db.engine import Database
 from zones.db.image import ImageRows
 from zones.errors import ZonesError
 from zones.forwarder import discovery
@@ -113,7 +113,7 @@ class Neighbours:
 
     def _hear_images(self, zone_uuid: str, docs: list[ImageDoc]) -> None:
         mirrored.hear(self._rows, zone_uuid, docs, time.time(),
-                      lambda project_id: self._db.run(_peer_of, project_id))
+                      lambda project_id: self._db.run(changes.owner_of_project, project_id))
 
     # -------------------------------------------------------------- the links
 
@@ -122,7 +122,3 @@ class Neighbours:
 
     def _connect(self, link: Link) -> Neighbour:
         return Neighbour(link, self._config, self._own_uuid)
-
-
-def _peer_of(conn: Connection, project_id: str) -> str:
-    return peers.of_project(conn, project_id) or ""
