@@ -72,9 +72,11 @@ class Backup:
 
 @dataclass
 class Room:
-    """Where there was room all the time since settling began: zone → flavors."""
+    """Where there was room all the time since settling began: zone → flavors; and who had said no to which
+    server (zone, server) before: such a no holds until the zone tells news of itself."""
 
     always: dict[str, set[str]] = field(default_factory=dict)
+    refused: set[tuple[str, str]] = field(default_factory=set)
 
     def look(self, zones: list[TreeZone]) -> None:
         for zone in zones:
@@ -223,7 +225,8 @@ class Forest:
                     node.service.keep_house()
             self.flow(works=False)
         failed = {server for server in self.known if self._state(server) == states.ERROR}
-        room, quiet = Room(), 0
+        room, quiet = Room(refused={(zone.uuid, row["id"]) for zone in self.zones
+                                    for row in zone.rows(tables.server) if is_refused(row)}), 0
         for number in range(most):
             self.clock.at += 11.0
             for zone in self.zones:
@@ -271,7 +274,7 @@ class Forest:
         assert row["vm_state"] not in (states.BUILDING, states.DELETED) and row["task_state"] is None, about
         if row["vm_state"] == states.ERROR:
             assert not guests and row["fault"]["reason"] == "no_valid_host" and row["fault"]["message"], about
-            self.had_no_room(known, room, about)
+            self.had_no_room(server, known, room, about)
             return
         assert len(guests) == 1, about
         self.is_known_all_the_way(known.zone, row, guests[0], about)
@@ -296,18 +299,18 @@ class Forest:
             one = self.row(other, row["id"])
             assert other in path or one is None or one["deleted"] or is_refused(one), about
 
-    def had_no_room(self, known: Known, room: Room, about: Any) -> None:
+    def had_no_room(self, server: str, known: Known, room: Room, about: Any) -> None:
         """It failed while settling: then nothing that it could reach had room all the time."""
         reached, found = {known.zone.uuid}, [known.zone]
         if known.availability_zone:
-            found = [zone for zone in self.zones if zone.name == known.availability_zone]
+            found = [self.by_name[known.availability_zone]]
         for zone in found:
             for uuid in zone.neighbours():
-                if uuid not in reached:
+                if uuid not in reached and (uuid, server) not in room.refused:
                     reached.add(uuid)
                     found.append(self.net.zones[uuid])
         for zone in found:
-            if known.where != "gpu" or has_gpu(zone):
+            if (zone.uuid, server) not in room.refused and (known.where != "gpu" or has_gpu(zone)):
                 assert known.flavor not in room.always.get(zone.uuid, ()), (zone.name, about)
 
 

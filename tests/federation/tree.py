@@ -23,7 +23,7 @@ from zones.config import Links, Quota
 from zones.db import feed as feed_rows
 from zones.db import flavors, leases, links, peers, tables
 from zones.db.engine import Connection
-from zones.errors import NotFound, Unavailable, Unknown, ZonesError
+from zones.errors import Conflict, NotFound, Unavailable, Unknown, ZonesError
 from zones.neighbours.follow import APART, Follower
 from zones.neighbours.summary import Writer
 from zones.neighbours.tending import House, Tended
@@ -346,6 +346,8 @@ class TreeZone(LifeZone):
         if name == "resize" and "flavor" not in args:
             args = {"flavor": msgspec.to_builtins(self.db.run(flavors.value, caller, args["flavor_id"]))}
         if row.zone_uuid is not None:
+            if row.task_state == "deleting" and name not in EDITS:
+                raise Conflict(f"server {server} is being deleted", code="deleting")  # as the proxy does
             self._ask_below(row.zone_uuid, row.project_id, server, name, args, caller)
         elif name in EDITS:
             self._edit(server, name, args, caller)

@@ -16,6 +16,7 @@ from zones.api.compute.hop import CODE, Hop, is_done, reply_of, surely
 from zones.api.compute.parts import Response
 from zones.api.wsgi import Call, Reply
 from zones.db import changes, flavors, keypairs
+from zones.errors import Conflict
 from zones.protocol import ImageValue, decode_spec
 from zones.protocol.neighbours import Values
 from zones.servers import elsewhere
@@ -34,7 +35,11 @@ class _Rebuilt(msgspec.Struct):
 
 
 def forward(hop: Hop, path: str, asked: Asked) -> Reply:
-    """Let the neighbour do it."""
+    """Let the neighbour do it. Raises `Conflict` for a server that is being deleted here: the neighbour may
+    not have heard of that yet."""
+    if hop.server.task_state == "deleting" and asked.name not in _CHANGES_NOTHING:
+        raise Conflict(f"Cannot '{asked.name}' instance {hop.server.id} while it is in task_state deleting",
+                       code="bad_task_state", task_state="deleting")
     return _FORWARD.get(asked.name, _plainly)(hop, path, asked)
 
 

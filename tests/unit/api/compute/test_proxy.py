@@ -104,6 +104,15 @@ def test_a_delete_is_local_by_either_name(near: Near) -> None:
     assert near.far.asked == []
 
 
+def test_nothing_is_done_there_to_a_server_that_is_being_deleted_here(near: Near) -> None:
+    server = near.server(task_state="deleting")
+    answer = act(near, server, {"reboot": {"type": "HARD"}})
+    assert (answer.status, answer.headers["X-Zone-Error"]) == (409, "bad_task_state")
+    assert not near.far.asked
+    assert act(near, server, {"os-getConsoleOutput": {}}).status < 300
+    assert len(near.far.asked) == 1
+
+
 def test_a_server_of_this_zone_is_not_forwarded(near: Near) -> None:
     assert act(near, add_server(near.api.db), {"pause": None}).status == 202
     assert near.api("PUT", f"/servers/{add_server(near.api.db)}/tags/a", who="ann").status == 201
