@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from zones import states
+from zones.db.image import gone as gone_images
 from zones.db.tables import image, peer, server, zone
 
 Row = dict[str, Any]
@@ -103,7 +104,7 @@ def prune(conn: Connection, before: float) -> None:
         server.c.peer_id != "", server.c.hidden.is_(True), server.c.vm_state == states.ERROR,
         server.c.task_state.is_(None), server.c.terminated_at < before).values(deleted=True))
     gone = (sa.and_(server.c.deleted.is_(True), server.c.terminated_at < before),
-            sa.and_(image.c.status == "deleted", image.c.updated_at < before))
+            gone_images(before))
     numbered, unread = 0, False
     for table, old in zip(_TABLES, gone, strict=True):
         found = conn.execute(sa.select(

@@ -112,9 +112,15 @@ class ImageRows:
         """Delete a member row; False when there is none."""
         return self._db.run(_remove_member, image_id, project_id)
 
-    def prune(self, before: float) -> int:
-        """Forget images that were deleted before that time; their number."""
-        return self._db.run(_prune, before)
+
+def gone(before: float) -> sa.ColumnElement[bool]:
+    """Images that were deleted before that time, and whose content no neighbour is still to delete."""
+    return sa.and_(image.c.status == _GONE, image.c.updated_at < before, image.c.zone_uuid.is_(None))
+
+
+def prune(conn: Connection, before: float) -> int:
+    """Forget those; their number. `feed.prune` comes before, in the same transaction."""
+    return conn.execute(sa.delete(image).where(gone(before))).rowcount
 
 
 def _first(conn: Connection, statement: sa.Select[Any], values: Row) -> Row | None:
@@ -156,11 +162,6 @@ def _change_member(conn: Connection, image_id: str, member: str, values: Row) ->
 def _remove_member(conn: Connection, image_id: str, member: str) -> bool:
     return conn.execute(sa.delete(image_member).where(
         image_member.c.image_id == image_id, image_member.c.member == member)).rowcount == 1
-
-
-def _prune(conn: Connection, before: float) -> int:
-    return conn.execute(sa.delete(image).where(
-        image.c.status == _GONE, image.c.updated_at < before)).rowcount
 
 
 def _find(conn: Connection, query: ImageQuery) -> list[Row]:

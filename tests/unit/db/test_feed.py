@@ -10,7 +10,9 @@ from tests.peerkit import ChildZone, child_zone, new_id
 from tests.server_rows import add_server
 from zones.db import changes, feed, incoming, tables
 from zones.db.engine import Database
+from zones.db.image import ImageRows
 from zones.db.peers import remove
+from zones.image.embedded import new_row
 from zones.protocol import Caller
 from zones.servers import retention
 
@@ -116,6 +118,22 @@ def test_an_unnumbered_deletion_that_is_forgotten_ends_all_cursors(zone: ChildZo
     zone.db.run(remove, gone.peer)
     retention.prune(zone.db, 3600.0)
     assert zone.db.run(feed.head)[2:4] == (1, 1)
+
+
+def test_a_deleted_image_is_forgotten_and_raises_the_floor(zone: ChildZone) -> None:
+    peer, rows = zone.peer(), ImageRows(zone.db)
+    lives, old, elsewhere = new_id(), new_id(), new_id()
+    for image_id, more in ((lives, {}), (old, {}), (elsewhere, {"zone_uuid": new_id()})):
+        rows.add(new_row(image_id, "p", 1.0, {"peer_id": peer.peer, **more}))
+    zone.number()
+    for image_id in (old, elsewhere):
+        rows.change(image_id, {"status": "deleted", "updated_at": 2.0}, ("queued",))
+    assert zone.number() == 5
+    assert retention.prune(zone.db, 3600.0)["images"] == 1
+    assert {row["id"] for row in zone.rows(tables.image)} == {lives, elsewhere}
+    numbers = {row["id"]: row["feed_seq"] for row in zone.rows(tables.image)}
+    assert zone.db.run(feed.head).floor == next(iter({4, 5} - set(numbers.values())))
+    assert retention.prune(zone.db, 3600.0)["images"] == 0
 
 
 def test_attempts_and_groups_are_forgotten_after_their_servers(zone: ChildZone) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from zones.db.engine import Database
-from zones.db.image import ImageQuery, ImageRows
+from zones.db.image import ImageQuery, ImageRows, prune
 from zones.image.embedded import new_row
 
 
@@ -129,8 +129,15 @@ def test_a_deleted_image_is_gone_and_its_id_stays_taken(rows: ImageRows, add: Ad
     assert rows.get(image_id) is None
     assert rows.find(ANYBODY) == []
     assert not rows.add(new_row(image_id, "p", 1.0, {}))
-    assert rows.prune(5.0) == 0
-    assert rows.prune(6.0) == 1
+    assert rows._db.run(prune, 5.0) == 0
+    assert rows._db.run(prune, 6.0) == 1
+
+
+def test_what_a_neighbour_has_still_to_delete_is_not_forgotten(rows: ImageRows, add: Add) -> None:
+    image_id = add("a", zone_uuid="east", status="deleted", updated_at=5.0)
+    assert rows._db.run(prune, 6.0) == 0
+    rows.forget(image_id)
+    assert rows._db.run(prune, 6.0) == 1
 
 
 def test_every_change_is_a_new_version_without_a_number_in_the_feed(rows: ImageRows, add: Add) -> None:
