@@ -8,6 +8,10 @@
     load       the load generator: wrk
     boots      POSTs accepted, and boots to ACTIVE, per second
     listing    a page of 1,000 servers
+    tree       what a tree of zones adds to a boot, to news, to a request; a child that hangs
+    wide       a root over a hundred children
+    forest     a running tree of zones
+    children   the hundred, as far as a parent asks
     hub        how long the hub of green threads is held
     messages   host reports taken in, beside bare kombu
     consumer   the process that takes them in

@@ -304,7 +304,7 @@ class LifeZone:
         """The zone's own process, anew."""
         self.view = ZoneManager(self.placement, self.timing, {}, Records(self.db, self.timing.service_down),
                                 NodeWire(self.post).fanout)
-        db: Any = Fused(self.db, self.fuse, "run")
+        db: Any = Fused(self.db, self.fuse, "run", "run_lightly")
         wires: Any = Fused(ZoneWires(self.post, self.nodes), self.fuse, "send")
         plain = Core(
             db=self.db, wires=ZoneWires(self.post, self.nodes), images=self.images, quota=self.quota,

@@ -135,11 +135,13 @@ def _is_step(edge: str, args: tuple[Any, ...], result: Any) -> bool:
 
 def wrap(points: Points) -> None:
     """Put points around every edge of this process."""
-    plain_run, plain_publish, plain_load = Database.run, Bus.publish, drivers.load
+    plain_publish, plain_load = Bus.publish, drivers.load
 
-    def run(self: Database, transaction: Any, *args: Any, **kwargs: Any) -> Any:
-        edge = f"db:{transaction.__module__.rpartition('.')[2]}.{transaction.__name__}"
-        return points.transaction(edge, lambda body: plain_run(self, body, *args, **kwargs), transaction)
+    def around_run(plain_run: Any) -> Any:
+        def run(self: Database, transaction: Any, *args: Any, **kwargs: Any) -> Any:
+            edge = f"db:{transaction.__module__.rpartition('.')[2]}.{transaction.__name__}"
+            return points.transaction(edge, lambda body: plain_run(self, body, *args, **kwargs), transaction)
+        return run
 
     def publish(self: Bus, queue: str, message: Any) -> bool:
         return bool(points.around(f"publish:{type(message).__name__}", plain_publish)(self, queue, message))
@@ -160,7 +162,9 @@ def wrap(points: Points) -> None:
         if not statement.lstrip().upper().startswith("SELECT"):
             conn.info["wrote"] = True
 
-    Database.run, Bus.publish, drivers.load = run, publish, load  # type: ignore[method-assign]
+    Bus.publish, drivers.load = publish, load  # type: ignore[method-assign]
+    for name in ("run", "run_lightly"):
+        setattr(Database, name, around_run(getattr(Database, name)))
 
 
 def child(order: dict[str, Any]) -> int:

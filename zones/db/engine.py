@@ -56,14 +56,23 @@ class Database:
     def run(self, transaction: Callable[Concatenate[Connection, P], T],
             *args: P.args, **kwargs: P.kwargs) -> T:
         """The result of `transaction(conn, *args)`, committed. Raises `Unavailable` after `patience`."""
+        return self._run(transaction.__name__, lambda conn: transaction(conn, *args, **kwargs), True)
+
+    def run_lightly(self, transaction: Callable[Concatenate[Connection, P], T],
+                    *args: P.args, **kwargs: P.kwargs) -> T:
+        """As `run`, for what is no loss when the power fails, such as a lease: SQLite does not wait for
+        the disk. What is committed by `run` later takes it along."""
+        return self._run(transaction.__name__, lambda conn: transaction(conn, *args, **kwargs), False)
+
+    def _run(self, name: str, transaction: Callable[[Connection], T], lasting: bool) -> T:
         deadline = time.monotonic() + self.patience
         pause = 0.02
         while True:
             try:
                 if self._group is not None:
-                    return self._group.run(lambda conn: transaction(conn, *args, **kwargs))
+                    return self._group.run(transaction, lasting=lasting)
                 with self.engine.begin() as conn:
-                    return transaction(conn, *args, **kwargs)
+                    return transaction(conn)
             except exc.DBAPIError as error:
                 if not _passing(error):
                     if _is_unusable(error):
@@ -74,8 +83,7 @@ class Database:
                 if time.monotonic() + pause > deadline:
                     raise Unavailable("the zone's database does not answer",
                                       code="database_unavailable") from error
-                LOG.warning("transaction %s is repeated: %s", transaction.__name__,
-                            _first_line(error))
+                LOG.warning("transaction %s is repeated: %s", name, _first_line(error))
             time.sleep(pause * (0.5 + random.random()))
             pause = min(pause * 2, 1.0)
 

@@ -36,10 +36,11 @@ class Lane(Protocol):
 class _Call(Generic[T]):
     """One transaction on its way; `ended` is held until its group is on the disk."""
 
-    __slots__ = ("ended", "error", "job", "result")
+    __slots__ = ("ended", "error", "job", "lasting", "result")
 
-    def __init__(self, job: Callable[[Connection], T]) -> None:
+    def __init__(self, job: Callable[[Connection], T], lasting: bool) -> None:
         self.job = job
+        self.lasting = lasting
         self.result: T | None = None
         self.error: BaseException | None = None
         self.ended = threading.Lock()
@@ -72,11 +73,15 @@ class GroupCommit:
         self._thread = threading.Thread(target=self._run, name="sqlite", daemon=True)
         self._thread.start()
 
-    def run(self, job: Callable[[Connection], T]) -> T:
-        """What `job(conn)` returns, committed; or raise what it, or the commit, raised."""
+    def run(self, job: Callable[[Connection], T], *, lasting: bool = True) -> T:
+        """What `job(conn)` returns, committed; or raise what it, or the commit, raised.
+
+        One that is not `lasting` is safe from a crash of this process, not from one of the machine: for
+        such a group nobody waits for the disk.
+        """
         if self._closed:
             raise Unavailable("the database is closed", code="database_closed")
-        call = _Call(job)
+        call = _Call(job, lasting)
         self._calls.append(call)
         self._bell.set()
         call.ended.acquire()
@@ -102,13 +107,14 @@ class GroupCommit:
 
     def _write(self, group: list[_Call[Any]]) -> None:
         """Run the group's first transaction, and those that come meanwhile; commit, and answer."""
+        lasting = group[0].lasting
         try:
             with self._engine.connect() as conn:
-                raw, until = _begin(conn, self._lane), time.monotonic() + GATHER
+                raw, until = _begin(conn, self._lane, lasting), time.monotonic() + GATHER
                 before = raw.total_changes
                 group[0].run(conn, raw)
                 time.sleep(0)  # let others run, and ask
-                while self._calls and time.monotonic() < until:
+                while self._calls and time.monotonic() < until and lasting >= self._calls[0].lasting:
                     group.append(self._calls.popleft())
                     group[-1].run(conn, raw)
                     time.sleep(0)
@@ -123,10 +129,11 @@ class GroupCommit:
             call.ended.release()
 
 
-def _begin(conn: Connection, lane: Lane) -> Any:
+def _begin(conn: Connection, lane: Lane, lasting: bool) -> Any:
     """Begin at once, or, where another process is writing just now, when it has ended: in the lane. The
     driver's connection."""
     raw: Any = conn.connection.driver_connection
+    raw.execute(f"PRAGMA synchronous={'FULL' if lasting else 'NORMAL'}")
     raw.execute("PRAGMA busy_timeout=0")
     try:
         conn.begin()

@@ -54,8 +54,8 @@ class Leader:
         every = min([self._seconds / 3, *(duty.interval for duty in self._duties)])
         while not self._stop.wait(every):
             try:
-                self.leads = self._db.run(leases.take_lease, self._lease, self._holder,
-                                          self._seconds) is not None
+                self.leads = self._db.run_lightly(leases.take_lease, self._lease, self._holder,
+                                                  self._seconds) is not None
             except ZonesError as error:
                 LOG.warning("the lease of %s is tried for later: %s", self._lease, error)
             except Exception:

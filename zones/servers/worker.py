@@ -93,7 +93,7 @@ class Worker:
 
     def round(self) -> bool:
         """Do up to `BATCH` rows that are due; whether there may be more."""
-        taken = self._core.db.run(_take, self._core, self._name)
+        taken = self._core.db.run_lightly(_take, self._core, self._name)
         if not taken:
             return False
         if len(taken) == BATCH:

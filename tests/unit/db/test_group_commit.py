@@ -129,6 +129,39 @@ def test_who_writes_nothing_waits_for_no_disk(database: Database, disk: Disk) ->
     assert disk.calls == []
 
 
+def test_what_need_not_last_is_written_without_the_disk_and_alone(tmp_path: Path) -> None:
+    """Nobody is told that his transaction is on the disk by a commit that did not wait for it."""
+    levels: list[int] = []
+
+    def level(conn: Connection) -> None:
+        levels.append(conn.exec_driver_sql("PRAGMA synchronous").scalar_one())
+
+    database = Database(f"sqlite:///{tmp_path / 'some.sqlite'}", lane=here)
+    for number in range(50):
+        run = (database.run, database.run_lightly)[number % 2]
+        run(level)
+    database.close()
+    assert levels == [2, 1] * 25
+
+
+def test_a_lasting_transaction_is_in_no_light_group(database: Database, disk: Disk) -> None:
+    disk.free.clear()
+    threads = [threading.Thread(target=run, args=(add, name)) for name, run in (
+        ("first", database.run), ("light", database.run_lightly), ("lasting", database.run))]
+    threads[0].start()
+    wait_for(lambda: "commit" in disk.calls, "the first is on its way to the disk")
+    waiting = database._group._calls  # type: ignore[union-attr]
+    threads[1].start()
+    wait_for(lambda: len(waiting) == 1, "the light one waits")
+    threads[2].start()
+    wait_for(lambda: len(waiting) == 2, "the lasting one waits")
+    disk.free.set()
+    for thread in threads:
+        thread.join(10)
+    assert disk.calls.count("commit") == 3
+    assert database.run(names) == {"first", "light", "lasting"}
+
+
 def test_while_another_process_writes_only_the_lane_waits(
         database: Database, disk: Disk, tmp_path: Path) -> None:
     other = sqlite3.connect(tmp_path / "some.sqlite", isolation_level=None, check_same_thread=False)

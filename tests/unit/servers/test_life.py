@@ -100,6 +100,8 @@ class Between:
             self.other()
         return result
 
+    run_lightly = run
+
 
 class Life(RuleBasedStateMachine):
     """The rules. `make` gives each example a zone of its own."""

@@ -93,6 +93,8 @@ def test_a_worker_whose_lease_has_run_out_commits_nothing(zone: LifeZone) -> Non
                 zone.report()
                 zone.work()
             return result
+
+        run_lightly = run
     slow._core = replace(slow._core, db=Slow())  # type: ignore[arg-type]
     slow.round()
     assert len(zone.attempts(server)) == 1
@@ -110,6 +112,8 @@ def test_what_was_deleted_while_it_was_placed_is_not_attempted(zone: LifeZone) -
             if transaction.__name__ == "_take":
                 zone.delete(server)
             return result
+
+        run_lightly = run
     worker = zone.new_worker()
     worker._core = replace(worker._core, db=Deletes())  # type: ignore[arg-type]
     worker.round()
