@@ -174,29 +174,37 @@ class Way:
 
 
 class LinkView:
-    """A worker's view on model children only: room and head as of their last summaries."""
+    """A worker's view on model children only: room and head as of their last summaries, whose generations
+    it counts."""
 
     def __init__(self, children: Mapping[str, Child]) -> None:
         self.children = children
         self.summaries: dict[str, tuple[int, int]] = {}
+        self.generations: dict[str, int] = {}
         self.settled: list[dict[str, Any]] = []
 
     def warm(self) -> bool:
         return True
 
     def summarise(self, child: Child) -> None:
-        self.summaries[child.zone_uuid] = (child.room - child.taken(), child.head)
+        summary = (child.room - child.taken(), child.head)
+        if self.summaries.get(child.zone_uuid) != summary:
+            self.generations[child.zone_uuid] = self.generations.get(child.zone_uuid, 0) + 1
+        self.summaries[child.zone_uuid] = summary
 
     def choose(self, request: PlacementRequest, asked: Mapping[str, tuple[int, int]],
                attempt: str) -> Choice:
         decision = Decision(request.need, 0, 0, [], [], {})
         open_to = [zone for zone in self.children if zone not in request.excluded
                    and request.spec.hops_left > 0
-                   and not (zone in asked and self.summaries[zone][1] <= asked[zone][1])]
+                   and not (zone in asked and self._still_no(zone, asked[zone]))]
         sure = [zone for zone in open_to if self.summaries[zone][0] > 0]
         maybe = [zone for zone in open_to if zone not in asked]
         target = next(iter(sure or maybe), None)
         return Choice(target, not sure, decision, request, kind="link")
+
+    def _still_no(self, zone: str, as_of: tuple[int, int]) -> bool:
+        return self.generations.get(zone, 0) <= as_of[0] or self.summaries[zone][1] < as_of[1]
 
     def dropped(self, attempt: str) -> None:
         pass
@@ -225,8 +233,10 @@ class Parent:
 
     def summary(self, child: Child) -> None:
         """The link is polled."""
-        self.zone.db.run(lambda conn: links.note_poll(conn, child.zone_uuid, feed_head=child.head))
         self.view.summarise(child)
+        self.zone.db.run(lambda conn: links.note_poll(
+            conn, child.zone_uuid, feed_head=child.head,
+            generation=self.view.generations[child.zone_uuid]))
 
     def work(self) -> None:
         while self.zone.worker.round():

@@ -21,7 +21,8 @@ Listener = Callable[[str, Version, bool], None]
 class LinkState:
     """One link. `closed` says in a code why nothing is placed there (`inactive`, `cordoned`, `draining`,
     `silent`), "" while it is open. `entries` are what the neighbour said of itself and below, without
-    this zone; `heard_at` is when, on this process's monotonic clock. `memo` keeps what was worked out
+    this zone; `heard_at` is when, on this process's monotonic clock, and `generation` the
+    neighbour's own count of its summaries. `memo` keeps what was worked out
     of these entries, and goes with them."""
 
     zone_uuid: str
@@ -33,6 +34,7 @@ class LinkState:
     entries: Mapping[str, Entry] | None = None
     heard_at: float = 0.0
     version: Version = (0, 0)
+    generation: int = 0
     held: Capacity = NOTHING
     held_servers: int = 0
     memo: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)

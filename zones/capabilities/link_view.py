@@ -23,6 +23,7 @@ class _Heard(NamedTuple):
     mark: tuple[Any, ...]
     epoch: str | None
     version: Version
+    generation: int
     heard_at: float
     entries: Mapping[str, Entry] | None
     memo: dict[Any, Any]
@@ -83,7 +84,8 @@ class LinkView:
         feed = known.version[0] if known else 0
         if known is not None and known.epoch is not None and known.epoch != row["epoch"]:
             feed += 1
-        return _Heard(_mark(row), row["epoch"], (feed, row["feed_head"]), now - age, entries, {})
+        return _Heard(_mark(row), row["epoch"], (feed, row["feed_head"]), row["generation"], now - age,
+                      entries, {})
 
     # -------------------------------------------------------------- what is in flight
 
@@ -139,7 +141,7 @@ def _mark(row: Row) -> tuple[Any, ...]:
 
 
 def _nothing(row: Row, now: float) -> _Heard:
-    return _Heard((), row["epoch"], (0, 0), now, None, {})
+    return _Heard((), row["epoch"], (0, 0), 0, now, None, {})
 
 
 def _state(row: Row, heard: _Heard) -> LinkState:
@@ -148,4 +150,5 @@ def _state(row: Row, heard: _Heard) -> LinkState:
         zone_uuid=row["zone_uuid"], name=row["name"], relation=row["relation"],
         weight_offset=row["weight_offset"], weight_scale=row["weight_scale"],
         closed=closed if row["is_active"] else "inactive", entries=heard.entries,
-        heard_at=heard.heard_at, version=heard.version, memo=heard.memo)
+        heard_at=heard.heard_at, version=heard.version,
+        generation=heard.generation, memo=heard.memo)

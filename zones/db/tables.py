@@ -159,7 +159,8 @@ attempt = sa.Table(
     "attempt", metadata, _key("id", 36), sa.Column("server_id", sa.String(36), index=True),
     _int("n"), _str("kind", 8, "host"), _str("target"), _str("state", 16), _flag("maybe"),
     _int("vcpus"), _int("ram"), _int("disk"), _json("explanation"), _json("reason"),
-    _int("counted_boot"), sa.Column("counted_seq", sa.BigInteger, nullable=False, default=0),
+    sa.Column("counted_boot", sa.BigInteger, nullable=False, default=0),
+    sa.Column("counted_seq", sa.BigInteger, nullable=False, default=0),
     _time("created_at"), _time("updated_at"), _time("answered_at"),
 )
 sa.Index("attempt_by_state", attempt.c.state)

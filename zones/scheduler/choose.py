@@ -58,11 +58,14 @@ def choose(request: PlacementRequest, asked: Mapping[str, Version], table: HostT
 def _still_no(target: str, as_of: Version, table: HostTable, links: Links | None) -> bool:
     """Whether nothing newer was heard of the target than its no.
 
-    Of a link only the head is compared: each process counts the feeds that it saw from its own start.
+    Of a link `as_of` is (generation, head): of the summary that was there then, and how far another one
+    must count the feed to be of after the no. Any reason makes another generation, also room that the
+    neighbour's own users gave back.
     """
-    link = links.table.version_of(target) if links is not None else None
+    link = links.table.state(target) if links is not None else None
     if link is not None:
-        return link[1] <= as_of[1]
+        generation, head = as_of
+        return link.generation <= generation or link.version[1] < head
     return (table.version_of(target) or as_of) <= as_of
 
 

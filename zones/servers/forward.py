@@ -19,7 +19,7 @@ from zones.protocol import ServerSpec, decode_spec
 from zones.protocol.neighbours import Answered, Handover
 from zones.servers import steps
 from zones.servers.core import Core, Row
-from zones.servers.steps import Batch, Said, Told
+from zones.servers.steps import Batch, Counted, Said, Told
 
 LOG = logging.getLogger(__name__)
 MOST = 500
@@ -116,15 +116,16 @@ def place_again(view: Batch, attempt: Row, row: Row, said: Said) -> None:
     work.drop(view.later, row["id"], ["push"])
 
 
-def refusal(code: str | None, message: str, head: int) -> Said:
-    """A neighbour's no. Where it is for want of room, it holds until a summary counts more than `head`."""
-    return Said(states.REFUSED, (code or "refused")[:LONGEST_CODE], message[:LONGEST_MESSAGE], (0, head))
+def refusal(code: str | None, message: str, as_of: Counted) -> Said:
+    """A neighbour's no. Where it is for want of room, it holds until a summary comes of a later
+    generation, for any reason, that counts no less than `as_of`: see `scheduler.choose`."""
+    return Said(states.REFUSED, (code or "refused")[:LONGEST_CODE], message[:LONGEST_MESSAGE], as_of)
 
 
-def head_of(conn: Connection, zone_uuid: str) -> int:
-    """What the last summary of a neighbour counts."""
+def summary_of(conn: Connection, zone_uuid: str) -> Counted:
+    """The generation of a neighbour's last summary, and how far that counts its feed."""
     link = links.of_zone(conn, zone_uuid)
-    return 0 if link is None else int(link["feed_head"])
+    return (0, 0) if link is None else (int(link["generation"]), int(link["feed_head"]))
 
 
 # ------------------------------------------------------------------ transactions
@@ -139,7 +140,7 @@ def view_of(conn: Connection, core: Core, attempt_ids: Sequence[str],
 
 def _apply(conn: Connection, core: Core, zone_uuid: str, answers: Sequence[Answered]) -> Batch:
     view = view_of(conn, core, [answer.attempt for answer in answers], [])
-    head = head_of(conn, zone_uuid)
+    as_of = summary_of(conn, zone_uuid)
     written: set[str] = set()
     for answer in answers:
         attempt = at_zone(view, zone_uuid, answer.attempt)
@@ -149,12 +150,12 @@ def _apply(conn: Connection, core: Core, zone_uuid: str, answers: Sequence[Answe
             view.later.flush()
             written.clear()
         written.add(attempt["server_id"])
-        _answer(conn, view, answer, attempt, head)
+        _answer(conn, view, answer, attempt, as_of)
     view.later.flush()
     return view
 
 
-def _answer(conn: Connection, view: Batch, answer: Answered, attempt: Row, head: int) -> None:
+def _answer(conn: Connection, view: Batch, answer: Answered, attempt: Row, as_of: Counted) -> None:
     row = view.servers.get(attempt["server_id"])
     refused = answer.state == states.REFUSED
     if attempt["state"] == states.CANCELLED:
@@ -171,7 +172,7 @@ def _answer(conn: Connection, view: Batch, answer: Answered, attempt: Row, head:
             work.drop(view.later, row["id"], ["push"])
             view.change(row, host=None, zone_uuid=attempt["target"])
     elif refused or answer.state == states.CANCELLED:
-        _not_there(conn, view, answer, attempt, row, head)
+        _not_there(conn, view, answer, attempt, row, as_of)
     else:
         LOG.warning("zone %s answers %r to a boot", attempt["target"], answer.state[:LONGEST_CODE])
 
@@ -190,14 +191,15 @@ def _wanted(conn: Connection, view: Batch, attempt: Row, row: Row) -> None:
     work.hurry(view.later, [row["id"]], "boot", view.at + view.core.timing.resend)
 
 
-def _not_there(conn: Connection, view: Batch, answer: Answered, attempt: Row, row: Row, head: int) -> None:
+def _not_there(conn: Connection, view: Batch, answer: Answered, attempt: Row, row: Row,
+               as_of: Counted) -> None:
     """A no; or our recall, of which what was accepted meanwhile must end first; or a tombstone that is
     not ours: we come from a backup."""
     failure = _failure(conn, row["id"]) if answer.state == states.CANCELLED else None
     if failure is None:
-        place_again(view, attempt, row, refusal(answer.code or answer.state, answer.message, head))
+        place_again(view, attempt, row, refusal(answer.code or answer.state, answer.message, as_of))
     elif answer.gone:
-        place_again(view, attempt, row, refusal(failure["code"], failure["message"], head))
+        place_again(view, attempt, row, refusal(failure["code"], failure["message"], as_of))
 
 
 def _failure(conn: Connection, server_id: str) -> dict[str, str] | None:

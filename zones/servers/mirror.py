@@ -69,7 +69,8 @@ def lost(core: Core, zone_uuid: str, server_id: str, *, restored: bool,
 def _apply(conn: Connection, core: Core, zone_uuid: str, docs: Sequence[ServerDoc], cursor: str | None,
            anew: bool) -> Batch:
     view = forward.view_of(conn, core, [doc.attempt for doc in docs], [doc.id for doc in docs])
-    link, head = core.neighbours.name_of(zone_uuid), forward.head_of(conn, zone_uuid)
+    link = core.neighbours.name_of(zone_uuid)
+    generation, head = forward.summary_of(conn, zone_uuid)
     written: set[str] = set()
     for doc in docs:
         if doc.id in written:
@@ -82,7 +83,7 @@ def _apply(conn: Connection, core: Core, zone_uuid: str, docs: Sequence[ServerDo
         attempt = view.attempts.get(doc.attempt) or adopt.unknown(conn, view, zone_uuid, doc)
         if (attempt is not None and attempt["server_id"] == doc.id
                 and forward.at_zone(view, zone_uuid, doc.attempt) is not None):
-            _document(conn, view, _Heard(doc, values, max(head, doc.seq), anew), attempt)
+            _document(conn, view, _Heard(doc, values, (generation, max(head, doc.seq)), anew), attempt)
     view.later.flush()
     if cursor is not None:
         links.set_cursor(conn, zone_uuid, cursor)
@@ -91,12 +92,12 @@ def _apply(conn: Connection, core: Core, zone_uuid: str, docs: Sequence[ServerDo
 
 @dataclass(frozen=True)
 class _Heard:
-    """A document, the columns that follow it, how far a summary must be to say more, and whether it
-    counts whatever its version."""
+    """A document, the columns that follow it, as of which summary it says no (see `forward.refusal`), and
+    whether it counts whatever its version."""
 
     doc: ServerDoc
     values: Row
-    head: int
+    as_of: steps.Counted
     anew: bool
 
     def is_newer(self, row: Row) -> bool:
@@ -123,7 +124,7 @@ def _document(conn: Connection, view: Batch, heard: _Heard, attempt: Row) -> Non
         if not steps.is_late(attempt, states.REFUSED):
             why = doc.fault or {}
             forward.place_again(view, attempt, row, forward.refusal(
-                str(why.get("reason") or "refused"), str(why.get("message") or ""), heard.head))
+                str(why.get("reason") or "refused"), str(why.get("message") or ""), heard.as_of))
     elif doc.deleted:
         _ended(conn, view, attempt, row, DELETED_THERE, "It was deleted in the zone that ran it.")
     else:

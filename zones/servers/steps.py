@@ -22,7 +22,8 @@ ASK_AGAIN = 60.0
 """Seconds after which an accepted boot that was not heard of again is sent once more."""
 
 Counted = tuple[int, int]
-"""(boot, seq) of a host, or (0, seq of the feed) of a neighbour: what says so counts the attempt."""
+"""(boot, seq) of a host, or (0, seq of the feed) of a neighbour: what says so counts the attempt. Of a
+neighbour's refusal (generation, seq): what its last summary was, and what the next one must count."""
 
 
 @dataclass

@@ -61,7 +61,7 @@ def test_a_summary_is_asked_for_only_when_another_one_has_come(view: LinkView) -
     assert (east(view).weight_offset, east(view).heard_at, east(view).memo) == (9.0, 10.0, {"x": 1})
     assert view.stale([row(generation=2)]) == view.stale([row(summary_at=1010.0)]) == [1]
     take(view, row(generation=2, feed_head=8))
-    assert (east(view).version, east(view).memo) == ((0, 8), {})
+    assert (east(view).version, east(view).generation, east(view).memo) == ((0, 8), 2, {})
 
 
 def test_a_summary_younger_than_the_row_is_no_older_for_it(view: LinkView) -> None:

@@ -76,19 +76,17 @@ def test_a_zone_without_hosts_sends_everything_on() -> None:
 
 
 def test_a_link_that_refused_is_asked_again_only_with_a_newer_summary() -> None:
-    known = links(east=ROOM)
-    assert pick({"east": (0, 5)}, known).target is None
-    assert pick({"east": (0, 4)}, known).target == "east"
-    known.table.apply(LinkState("east", "east", entries={"east": Entry("east")}, version=(0, 6)))
-    assert pick({"east": (0, 5)}, known).target is None, "never again as a maybe"
-
-
-def test_the_version_of_a_link_is_its_head_in_whatever_feed() -> None:
+    """Whatever made it: nothing in the feed tells of room that the neighbour's own users gave back."""
     known = links()
     known.table.apply(LinkState("east", "east", entries={"east": Entry("east", classes=ROOM)},
-                                version=(3, 5)))
-    assert pick({"east": (0, 5)}, known).target is None
-    assert pick({"east": (0, 4)}, known).target == "east"
+                                version=(3, 5), generation=7))
+    assert pick({"east": (7, 5)}, known).target is None, "that summary was there before its no"
+    assert pick({"east": (6, 6)}, known).target is None, "it was made before the no"
+    assert pick({"east": (6, 5)}, known).target == "east"
+    assert pick({"east": (6, 4)}, known).target == "east"
+    known.table.apply(LinkState("east", "east", entries={"east": Entry("east")}, version=(3, 6),
+                                generation=8))
+    assert pick({"east": (6, 5)}, known).target is None, "never again as a maybe"
 
 
 def test_a_link_that_just_refused_others_is_waited_for() -> None:

@@ -160,6 +160,22 @@ def test_a_wanted_image_is_pushed_once_and_then_the_same_attempt_is_taken(make: 
     assert parent.zone.status(server) == (states.ACTIVE, None)
 
 
+def test_room_that_a_zones_own_users_give_back_is_used(make: MakeParent) -> None:
+    """No document of ours tells of it: only the next summary, which counts no more of the feed."""
+    full, other = Child("full", room=0, refuses_late=False), Child("other", room=0, refuses_late=False)
+    parent = make(full, other)
+    parent.view.summaries |= {full.zone_uuid: (5, full.head), other.zone_uuid: (4, other.head)}
+    server = parent.zone.boot()
+    parent.work()
+    parent.deliver()
+    parent.hear()
+    full.room = 1
+    parent.summary(full)
+    parent.rest()
+    assert parent.zone.row(server)["zone_uuid"] == full.zone_uuid
+    assert [one["state"] for one in parent.zone.attempts(server)] == ["refused", "running"]
+
+
 def wanting(make: MakeParent, *others: Child) -> tuple[Parent, Child, str]:
     """A boot whose image its first neighbour wants."""
     east = Child("east", wants_images=True)

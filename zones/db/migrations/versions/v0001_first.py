@@ -82,7 +82,7 @@ def _attempt() -> None:
         sa.Column("maybe", sa.Boolean(), nullable=False), sa.Column("vcpus", sa.Integer(), nullable=False),
         sa.Column("ram", sa.Integer(), nullable=False), sa.Column("disk", sa.Integer(), nullable=False),
         sa.Column("explanation", sa.Text()), sa.Column("reason", sa.Text()),
-        sa.Column("counted_boot", sa.Integer(), nullable=False),
+        sa.Column("counted_boot", sa.BigInteger(), nullable=False),
         sa.Column("counted_seq", sa.BigInteger(), nullable=False), sa.Column("created_at", sa.Double()),
         sa.Column("updated_at", sa.Double()), sa.Column("answered_at", sa.Double()),
         sa.PrimaryKeyConstraint("id"),
