@@ -140,8 +140,8 @@ def fail(conn: Connection, core: Core, one: Placed, at: float, exhausted: bool) 
     row = one.due.row
     if row is None:
         return
-    explanation = one.explanation()
-    message = f"No valid zone or host was found: {_why(core, one, row, explanation, exhausted)}"
+    explanation = None if exhausted else one.explanation()  # which would say where it was to be tried next
+    message = f"No valid zone or host was found: {_why(core, one, row, explanation)}"
     work.drop(conn, row["id"], ["boot", "push"])
     if row["vm_state"] == states.SHELVED_OFFLOADED:
         changes.change(conn, row["id"], at, task_state=None)
@@ -151,17 +151,17 @@ def fail(conn: Connection, core: Core, one: Placed, at: float, exhausted: bool) 
     if row["peer_id"] and row["launched_at"] is None:
         handover.refuse(conn, core, row, at, "no_valid_host", message, explanation)
         return
-    changes.change(conn, row["id"], at, vm_state=states.ERROR, task_state=None,
-                   fault={**fault(message, "no_valid_host", at),
-                          "explanation": explanation})
+    changes.change(conn, row["id"], at, vm_state=states.ERROR, task_state=None, fault=fault(
+        message, "no_valid_host", at) | ({"explanation": explanation} if explanation else {}))
     action_log.end(conn, at, server_id=row["id"], action="create", result="Error", message=message)
 
 
-def _why(core: Core, one: Placed, row: Row, explanation: Explanation, exhausted: bool) -> str:
-    why = render(explanation).removeprefix("No valid host: ")
+def _why(core: Core, one: Placed, row: Row, explanation: Explanation | None) -> str:
+    why = (f"All {row['attempts']} attempts were refused." if explanation is None
+           else render(explanation).removeprefix("No valid host: "))
     refused = [attempt for attempt in one.due.attempts if attempt["state"] == states.REFUSED]
     if refused and refused[-1]["reason"]:
         last = refused[-1]
         where = core.neighbours.name_of(last["target"]) if last["kind"] == "link" else last["target"]
-        why += f" Last refusal: {where}: {last['reason']['message']}."
-    return f"All {row['attempts']} attempts were refused. {why}" if exhausted else why
+        why += f" Last refusal: {where}: {last['reason']['message'].rstrip('.')}."
+    return why
