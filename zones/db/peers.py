@@ -103,6 +103,8 @@ def project_of(conn: Connection, whose: Row, their_id: str) -> str:
     if not _PROJECT.fullmatch(their_id):
         raise Invalid("a project's id is 1 to 64 letters, digits, '_', '.', ':' and '-'", code="bad_project")
     if whose["identity"] == SHARED:
+        if of_project(conn, their_id) is not None:
+            raise Invalid(f"project {their_id} is another peer's", code="bad_project")
         return their_id
     here = uuid.uuid5(uuid.UUID(whose["id"]), their_id).hex
     if their_project(conn, whose["id"], here) is None:
@@ -116,7 +118,8 @@ def their_project(conn: Connection, peer_id: str, project_id: str) -> str | None
     if found is not None:
         return found
     whose = row(conn, peer_id)
-    return project_id if whose is not None and whose["identity"] == SHARED else None
+    shares = whose is not None and whose["identity"] == SHARED
+    return project_id if shares and of_project(conn, project_id) is None else None
 
 
 def of_project(conn: Connection, project_id: str) -> str | None:

@@ -19,7 +19,7 @@ from zones.protocol.neighbours import Answered, Handover
 from zones.servers import delete
 from zones.servers.boot import row_of
 from zones.servers.core import Core, Row
-from zones.servers.offered import MOST_HOPS, Offer, is_id, offers, projects, refusal
+from zones.servers.offered import MOST_HOPS, Offer, is_id, offers, projects, refusal, request_of
 from zones.servers.steps import fault
 
 MOST_BOOTS = 64
@@ -154,7 +154,7 @@ def _take(conn: Connection, intake: _Intake, boot: Handover, spec: ServerSpec) -
     intake.servers[spec.id] = {**_ANEW, **row}
     intake.work.append({"kind": "boot", "server_id": spec.id, "due_at": at, "created_at": at})
     intake.actions.append({
-        "server_id": spec.id, "action": "create", "request_id": boot.request_id[:64] or caller.request_id,
+        "server_id": spec.id, "action": "create", "request_id": request_of(boot, caller),
         "user_id": spec.user_id, "project_id": spec.project_id, "start_time": at})
     return Answered(boot.attempt, states.ACCEPTED)
 

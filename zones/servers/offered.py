@@ -19,10 +19,13 @@ from zones.servers.request import check_image_fits
 
 REFUSED, WANTED = "refused", "wanted"
 MOST_HOPS = 64
+LARGEST = 512 * 1024
+"""Bytes of a boot, as of the body of a user's."""
 MOST_ATTEMPTS = 10
 """A peer may ask for fewer."""
 
 _POLICIES = frozenset({"affinity", "anti-affinity", "soft-affinity", "soft-anti-affinity"})
+_REQUEST = re.compile(r"req-[A-Za-z0-9-]{1,60}")
 _USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:@-]{0,63}")
 
 
@@ -51,6 +54,11 @@ def is_id(text: str) -> bool:
         return str(uuid.UUID(text)) == text
     except ValueError:
         return False
+
+
+def request_of(boot: Handover, caller: Caller) -> str:
+    """The request that a boot was asked for by, if its zone names one; else the one that brought it."""
+    return boot.request_id if _REQUEST.fullmatch(boot.request_id) else caller.request_id
 
 
 def projects(conn: Connection, peer: Row, theirs: set[str]) -> dict[str, str | ZonesError]:
@@ -119,7 +127,10 @@ def _check(spec: ServerSpec) -> None:
     _check_flavor(spec.flavor)
     if spec.hints.get("zone_capabilities"):
         requirements.of_hint(spec.hints["zone_capabilities"])
-    if b"\\u0000" in encode(spec):
+    encoded = encode(spec)
+    if len(encoded) > LARGEST:
+        raise Invalid(f"a boot is at most {LARGEST} bytes", code="bad_spec")
+    if b"\\u0000" in encoded:
         raise Invalid("a text contains a NUL character", code="bad_spec")
     if not changes.fits({name: value for name, value in row_of(spec, 0.0).items() if name != "spec"}):
         raise Invalid("a name is too long, or a number too large, to be kept", code="bad_spec")
