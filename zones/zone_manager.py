@@ -219,6 +219,10 @@ class ZoneManager:
                 time.sleep(0)  # let others run: ten thousand of them take a quarter of a second
         return found
 
+    def availability_zones(self) -> list[str]:
+        """Those of the hosts that were heard here, also of those that are silent."""
+        return self.table.availability_zones.values()
+
     def host_status(self, host: str) -> str:
         """Nova's word for a host: UP, MAINTENANCE (disabled) or UNKNOWN (not heard)."""
         if not self.table.is_up(host):

@@ -95,6 +95,8 @@ class Zone:
                            patience=self.config.timing.database_patience)
         self._ending.append(self.db.close)
         migrate.upgrade(self.db)
+        if self.config.database.startswith("sqlite"):
+            self.db.run(leases.free_all)  # the folder is held: what a process before this one had is free
         self.zone = self.db.run(leases.ensure_zone, self.config.name)
         self.db.run(flavors.ensure_defaults)
 
@@ -249,11 +251,11 @@ class Zone:
         app = make_app(
             ComputeParts(
                 self.core, self.db, config, self.view.hosts, self.view.host_status,
-                neighbours=self.neighbours.hood.to, links=self.view.links, silent=self.view.silent_zones,
-                push=self.neighbours.pusher.bring, told=self.view.settled, moved=self.moved,
-                arriving=self.arriving, adding=self.neighbours.means(),
-                links_changed=self.neighbours.links_changed, seal=self._sealer.seal,
-                unseal=self._sealer.unseal),
+                availability_zones=self.view.availability_zones, neighbours=self.neighbours.hood.to,
+                links=self.view.links, silent=self.view.silent_zones, push=self.neighbours.pusher.bring,
+                told=self.view.settled, moved=self.moved, arriving=self.arriving,
+                adding=self.neighbours.means(), links_changed=self.neighbours.links_changed,
+                seal=self._sealer.seal, unseal=self._sealer.unseal),
             IdentityParts(self.identity, config.region), ImageParts(self.images, ImageRows(self.db)),
             backend=self.identity.tokens, policy=Policy(config.data_dir / "policy.yaml"),
             checks=self._checks, metrics=registry(Sources(

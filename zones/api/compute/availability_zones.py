@@ -6,6 +6,8 @@ from zones.api.compute.known_hosts import INTERNAL, KnownHost, known_hosts, know
 from zones.api.compute.times import naive
 from zones.api.wsgi import Call, Reply
 from zones.capabilities.link_table import availability_zones_of
+from zones.db import links
+from zones.errors import Invalid
 
 
 def index(call: Call) -> Reply:
@@ -25,6 +27,24 @@ def detail(call: Call) -> Reply:
     if others:
         zones.insert(0, {"zoneName": INTERNAL, "zoneState": {"available": True}, "hosts": others})
     return Reply(200, {"availabilityZoneInfo": zones})
+
+
+def check_known(call: Call, name: str) -> None:
+    """Raises `Invalid`, as Nova does, for an availability zone that is surely nowhere.
+
+    Unknown is not no: a host that was not heard here may be in it, and who knows what is below a link.
+    """
+    if not name or name in call.parts.availability_zones():
+        return
+    placement, hosts = call.parts.config.placement, known_hosts(call)
+    silent = any(host.report is None for host in hosts) or any(
+        row["binary"] == "nova-compute" and not row["hosts"] for row in known_services(call))
+    linked = {row["name"] for row in call.parts.db.run(links.rows)}
+    if silent or not (hosts or linked) or name.partition("/")[0] in linked:
+        return
+    if name not in {placement.default_availability_zone, *(host.zone for host in hosts)}:
+        raise Invalid("The requested availability zone is not available", code="no_availability_zone",
+                      availability_zone=name)
 
 
 def _by_zone(call: Call) -> dict[str, list[KnownHost]]:

@@ -5,6 +5,7 @@ import binascii
 import ipaddress
 from typing import Any
 
+from zones.api.compute.availability_zones import check_known
 from zones.api.compute.query import parse_boolean
 from zones.api.compute.schemas.fields import whole
 from zones.api.wsgi import Call
@@ -20,6 +21,7 @@ def boot_request(call: Call, body: dict[str, Any]) -> BootRequest:
     server = body["server"]
     least, most = _counts(server)
     zone, host, node = _where(call, server)
+    check_known(call, zone or "")
     _refuse_certificates(server)
     if server.get("hostname") and most > 1:
         raise Invalid("A hostname can be given to one server only", code="hostname_for_many")

@@ -1,6 +1,6 @@
 """What the handlers of the Compute API work with."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -82,6 +82,8 @@ class Parts:
     """The last report of every host that this process knows to be alive."""
     host_status: Callable[[str], str]
     """Of one host, in Nova's words: UP, MAINTENANCE (disabled) or UNKNOWN (not heard)."""
+    availability_zones: Callable[[], Collection[str]] = tuple
+    """Those of the hosts that this process knows, up or not."""
     neighbours: Callable[[str], Neighbour] = _no_neighbour
     """The neighbour of that UUID. Raises `Unavailable`."""
     links: Callable[[], Sequence[LinkState]] = list

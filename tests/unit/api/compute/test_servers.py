@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from tests.compute_api import Answer, Api, fault
+from tests.hosts import report
 from tests.server_rows import IMAGE, add_server, server_row, zone_api
+from zones.db import leases, links
 from zones.db.engine import Database
 from zones.protocol import decode_spec
 
@@ -49,6 +51,28 @@ def test_a_create_is_accepted_at_every_microversion(zone: Api, at: str) -> None:
     shown = show(zone, server["id"])
     assert (shown["status"], shown["metadata"]) == ("BUILD", {"a": "b"})
     assert shown["security_groups"] == [{"name": "web"}]
+
+
+def test_an_availability_zone_that_is_surely_nowhere_is_refused(zone: Api) -> None:
+    def status(name: str) -> int:
+        return create(zone, {"availability_zone": name}).status
+    assert status("az9") == 202, "nobody knows yet what there is"
+    zone.db.run(leases.register_service, "compute-1", "me", ["a1", "b1"], "nova")
+    zone.hosts += [report("a1", availability_zone="az1")]
+    assert status("az9") == 202, "b1 was not heard: it may be there"
+    zone.hosts += [report("b1", availability_zone="az2")]
+    assert fault(create(zone, {"availability_zone": "az9"})) == (
+        "The requested availability zone is not available")
+    assert [status(name) for name in ("az1", "az2", "nova")] == [202] * 3
+    made = zone("POST", "/os-aggregates", {"aggregate": {"name": "a", "availability_zone": "az8"}})
+    path = f"/os-aggregates/{made.body['aggregate']['id']}/action"
+    assert status("az8") == 400, "no host is in it"
+    zone("POST", path, {"add_host": {"host": "a1"}})
+    assert status("az8") == 202
+    zone.db.run(links.add, {"name": "west", "api_url": "http://x", "state": "cordoned", "created_at": 1.0})
+    assert [status(name) for name in ("west", "west/az7", "east/az7")] == [202, 202, 400]
+    zone.db.run(leases.register_service, "compute-2", "me", ["c1"], "nova")
+    assert status("az9") == 202
 
 
 def test_everything_that_is_given_reaches_the_spec(zone: Api) -> None:
