@@ -7,9 +7,8 @@ MOTO_REGION = "us-east-1"
 MOTO_AMI = "ami-1e749f67"
 """An Ubuntu that a moto server has from the start."""
 
-QUICK = ("--timing-capability-interval", "1", "--timing-lease", "5", "--links-poll", "1",
-         "--links-connect", "2", "--links-breaker", "0.3", "--links-feed-wait", "2",
-         "--links-failures-to-offline", "2")
+QUICK = ("--timing-capability-interval", "1", "--links-poll", "1", "--links-connect", "2",
+         "--links-breaker", "0.3", "--links-feed-wait", "2", "--links-failures-to-offline", "2")
 """Intervals for impatient people; those of docs/options.md are for machines that have other things to do."""
 
 NO_HOSTS = ("--roles", "api,manager,scheduler")

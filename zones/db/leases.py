@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from zones.db.engine import insert_new, now
-from zones.db.tables import lease, service, zone
+from zones.db.tables import lease, service, work, zone
 
 
 def take_lease(conn: Connection, name: str, holder: str, seconds: float) -> int | None:
@@ -27,6 +27,12 @@ def give_lease_back(conn: Connection, name: str, holder: str) -> None:
     """Let the next one have it at once."""
     conn.execute(sa.update(lease).where(lease.c.name == name, lease.c.holder == holder)
                  .values(expires_at=0.0))
+
+
+def free_all(conn: Connection) -> None:
+    """Nobody holds anything any more: for the one process of a zone, when those before it are dead."""
+    conn.execute(sa.update(lease).values(expires_at=0.0))
+    conn.execute(sa.update(work).where(work.c.lease_until > 0.0).values(holder=None, lease_until=0.0))
 
 
 def register_service(conn: Connection, host: str, holder: str, hosts: list[str], zone_name: str) -> int:

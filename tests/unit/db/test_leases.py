@@ -2,7 +2,7 @@
 
 import time
 
-from zones.db import leases
+from zones.db import leases, work
 from zones.db.engine import Database
 
 
@@ -28,6 +28,17 @@ def test_the_next_holder_has_the_next_generation(database: Database) -> None:
 def test_a_lease_that_has_run_out_is_free(database: Database) -> None:
     assert database.run(leases.take_lease, "manager", "a", -1.0) is not None
     assert database.run(leases.take_lease, "manager", "b", 60.0) is not None
+
+
+def test_the_one_process_of_a_zone_frees_what_a_dead_one_held(database: Database) -> None:
+    first = database.run(leases.take_lease, "manager", "dead", 60.0)
+    database.run(work.add, [{"kind": "place", "server_id": "s1", "due_at": 0.0, "created_at": 0.0}])
+    assert len(database.run(work.take, "dead", 10, 60.0)) == 1
+    assert database.run(work.take, "next", 10, 60.0) == []
+    database.run(leases.free_all)
+    assert len(database.run(work.take, "next", 10, 60.0)) == 1
+    second = database.run(leases.take_lease, "manager", "next", 60.0)
+    assert first is not None and second == first + 1
 
 
 def test_a_newer_process_of_a_service_fences_the_older(database: Database) -> None:
