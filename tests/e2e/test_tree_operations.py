@@ -104,6 +104,28 @@ def test_every_field_of_a_boot_arrives(zones: Tree, client: Client) -> None:
     assert shown["config_drive"] == "True"
 
 
+def test_files_arrive(zones: Tree, client: Client) -> None:
+    older = Client(client.url, client.username, client.password, client.project, microversion="2.1")
+    server = older.boot("files", hints={"zone_capabilities": "gpu=a100"}, networks=[], personality=[
+        {"path": "/etc/motd", "contents": base64.b64encode(b"hello").decode()}])
+    older.wait(server, "ACTIVE")
+    assert guest(zones, server)["machine"]["files"] == ["/etc/motd"]
+
+
+def test_a_server_group_of_the_top_holds_in_the_leaf(zones: Tree, client: Client) -> None:
+    group = client.call("POST", "/os-server-groups", {"server_group": {
+        "name": "apart", "policy": "anti-affinity"}})["server_group"]["id"]
+    made = [client.boot(f"apart-{number}", hints={"zone_capabilities": "gpu=a100", "group": group})
+            for number in range(5)]
+    ends = [client.wait(server, "ACTIVE", "ERROR") for server in made]
+    hosts = [guest(zones, one["id"])["host"] for one in ends if one["status"] == "ACTIVE"]
+    assert len(hosts) == len(set(hosts)) == 4  # the leaf has four hosts
+    fault = next(one["fault"]["message"] for one in ends if one["status"] == "ERROR")
+    assert "group" in fault
+    members = client.call("GET", f"/os-server-groups/{group}")["server_group"]["members"]
+    assert set(members) == set(made)
+
+
 def test_a_flavor_that_only_the_top_knows(zones: Tree, client: Client) -> None:
     zones.admin("top").call("POST", "/flavors", {"flavor": {
         "id": "own", "name": "own", "vcpus": 3, "ram": 700, "disk": 2}})

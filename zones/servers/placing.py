@@ -19,6 +19,8 @@ from zones.servers import handover
 from zones.servers.core import Core, Row
 from zones.servers.steps import fault
 
+NOWHERE = "No valid zone or host was found: "
+
 
 @dataclass(frozen=True)
 class Due:
@@ -141,7 +143,7 @@ def fail(conn: Connection, core: Core, one: Placed, at: float, exhausted: bool) 
     if row is None:
         return
     explanation = None if exhausted else one.explanation()  # which would say where it was to be tried next
-    message = f"No valid zone or host was found: {_why(core, one, row, explanation)}"
+    message = f"{NOWHERE}{_why(core, one, row, explanation)}"
     work.drop(conn, row["id"], ["boot", "push"])
     if row["vm_state"] == states.SHELVED_OFFLOADED:
         changes.change(conn, row["id"], at, task_state=None)
@@ -157,11 +159,14 @@ def fail(conn: Connection, core: Core, one: Placed, at: float, exhausted: bool) 
 
 
 def _why(core: Core, one: Placed, row: Row, explanation: Explanation | None) -> str:
+    """What was decided here last, and the last refusal. A neighbour's stands first: it knows the cause."""
     why = (f"All {row['attempts']} attempts were refused." if explanation is None
            else render(explanation).removeprefix("No valid host: "))
     refused = [attempt for attempt in one.due.attempts if attempt["state"] == states.REFUSED]
-    if refused and refused[-1]["reason"]:
-        last = refused[-1]
-        where = core.neighbours.name_of(last["target"]) if last["kind"] == "link" else last["target"]
-        why += f" Last refusal: {where}: {last['reason']['message'].rstrip('.')}."
-    return why
+    if not refused or not refused[-1]["reason"]:
+        return why
+    last = refused[-1]
+    said = last["reason"]["message"].removeprefix(NOWHERE).rstrip(".")
+    if last["kind"] == "link":
+        return f"zone {core.neighbours.name_of(last['target'])}: {said}. {why}"
+    return f"{why} Last refusal: {last['target']}: {said}."
