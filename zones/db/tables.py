@@ -212,8 +212,10 @@ quota_limit = sa.Table(
 
 quota_usage = sa.Table(
     "quota_usage", metadata, _key("owner_peer", 36), _key("project_id"), _int("instances"),
-    _int("cores"), _int("ram"),
+    sa.Column("cores", sa.BigInteger, nullable=False, default=0),
+    sa.Column("ram", sa.BigInteger, nullable=False, default=0),
 )
+"""Sums of what one server's columns hold, so wider: of servers in neighbours these are as those say."""
 
 aggregate = sa.Table(
     "aggregate", metadata, sa.Column("id", BigId, primary_key=True, autoincrement=True),

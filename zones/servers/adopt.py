@@ -30,8 +30,9 @@ def unknown(conn: Connection, view: Batch, zone_uuid: str, doc: ServerDoc) -> Ro
     row, flavor = view.servers.get(doc.id), msgspec.convert(doc.flavor, FlavorValue)
     if row is None:
         row = _insert(conn, view, doc, flavor)
-    elif row["deleted"] or row["task_state"] == "deleting" or _is_elsewhere(conn, row):
-        LOG.warning("zone %s has server %s under attempt %s, which is not known here", zone_uuid, doc.id,
+    elif (row["deleted"] or row["task_state"] == "deleting" or row["project_id"] != doc.project_id
+            or _is_elsewhere(conn, row)):
+        LOG.warning("zone %s has server %.40r under attempt %.40r, which is not known here", zone_uuid, doc.id,
                     doc.attempt)
         return None
     if row is None:

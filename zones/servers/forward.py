@@ -101,7 +101,7 @@ def at_zone(view: Batch, zone_uuid: str, attempt_id: str) -> Row | None:
     """The attempt, if it was made at that zone: nobody else's word on it counts."""
     attempt = view.attempts.get(attempt_id)
     if attempt is None or (attempt["kind"], attempt["target"]) != ("link", zone_uuid):
-        LOG.warning("zone %s speaks of attempt %s, which was not made there", zone_uuid, attempt_id)
+        LOG.warning("zone %s speaks of attempt %.40r, which was not made there", zone_uuid, attempt_id)
         return None
     return attempt
 

@@ -89,8 +89,8 @@ def test_what_is_said_of_attempts_is_one_line_of_the_log(
     parent, east, west = two
     server = started(parent)
     child, other = (east, west) if server in east.guests else (west, east)
-    evil = "x\n2026-11-20 00:00:00 ERROR root is in " + "y" * 100_000
-    for one in (child, other):
+    for one, evil in [(one, evil) for one in (child, other) for evil in (
+            "x\nERROR root is in", "\x1b[2J", "x\n" + "y" * 100_000)]:
         doc = msgspec.structs.replace(child.doc(server), id=server, attempt=evil)
         mirror.hear(parent.zone.core, one.zone_uuid, Changes("e1.9", [doc]))
         doc = msgspec.structs.replace(child.doc(server), id=evil, attempt=str(uuid.uuid4()))
@@ -109,6 +109,23 @@ def test_a_server_can_not_be_taken_from_its_project(two: tuple[Parent, Child, Ch
     after = parent.zone.row(server)
     assert (after["project_id"], after["user_id"], after["owner_peer"]) == (
         before["project_id"], before["user_id"], before["owner_peer"])
+
+
+@pytest.mark.parametrize("project", ["own", "another"])
+def test_a_server_that_is_nowhere_is_taken_over_only_as_what_it_is(
+        make_zone: Callable[..., LifeZone], project: str) -> None:
+    east = Child("east", room=0)
+    parent = Parent(make_zone(), east)
+    server = parent.zone.boot("one")
+    parent.rest()
+    before = parent.zone.row(server)
+    assert before["vm_state"] == states.ERROR
+    doc = ServerDoc(server, str(uuid.uuid4()), 1, 999, before["project_id"] if project == "own" else project,
+                    before["user_id"], "n", states.ACTIVE, before["flavor"], placed=True)
+    mirror.hear(parent.zone.core, east.zone_uuid, Changes("e1.9", [doc]))
+    after = parent.zone.row(server)
+    assert (after["zone_uuid"] == east.zone_uuid) is (project == "own")
+    assert project == "own" or after == before
 
 
 def test_a_thousand_lies_cost_little(two: tuple[Parent, Child, Child]) -> None:

@@ -50,8 +50,8 @@ def test_a_peer_that_shares_our_projects_has_not_those_of_other_peers(database: 
 
 def test_quota_of_servers_that_claim_to_be_giants(database: Database) -> None:
     for _ in range(3):
-        database.run(quotas.count, "", "p", 1, 2 ** 24, 2 ** 24)
-    assert database.run(quotas.usage, "", "p")["cores"] == 3 * 2 ** 24
+        database.run(quotas.count, "", "p", 1, (2 ** 31 - 1), (2 ** 31 - 1))
+    assert database.run(quotas.usage, "", "p")["cores"] == 3 * (2 ** 31 - 1)
 
 
 def test_values_of_a_handover_survive_what_this_zone_refuses(sqlite_database: Database) -> None:

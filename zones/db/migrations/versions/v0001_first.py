@@ -272,7 +272,8 @@ def _quota_usage() -> None:
         "quota_usage", sa.Column("owner_peer", sa.String(36), nullable=False),
         sa.Column("project_id", sa.String(64), nullable=False),
         sa.Column("instances", sa.Integer(), nullable=False),
-        sa.Column("cores", sa.Integer(), nullable=False), sa.Column("ram", sa.Integer(), nullable=False),
+        sa.Column("cores", sa.BigInteger(), nullable=False),
+        sa.Column("ram", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("owner_peer", "project_id"),
     )
 
