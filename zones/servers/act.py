@@ -11,6 +11,7 @@ from zones.db import action_log, changes, flavors, keypairs, quotas, work
 from zones.db.engine import Connection, now
 from zones.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable, Unsupported
 from zones.protocol import Caller, FlavorValue, ImageValue, decode_spec, encode
+from zones.servers import rebuilt
 from zones.servers.core import Core, Row
 from zones.servers.delete import mine
 from zones.servers.outcome import cut_off
@@ -147,14 +148,12 @@ def _rebuild(conn: Connection, core: Core, caller: Caller, row: Row,
              "hostname": args.get("hostname")}
     values = {key: value for key, value in named.items() if value is not None}
     values.update({key: args[key] for key in ("description", "key_name", "user_data") if key in args})
-    spec = msgspec.structs.replace(decode_spec(row["spec"]), image=image)
+    key = None
     if "key_name" in args:
         key = args.get("key") or (
             keypairs.value(conn, caller, args["key_name"]) if args["key_name"] else None)
-        spec = msgspec.structs.replace(spec, key=key)
         args = {**args, "key": msgspec.to_builtins(key)}
-    if "user_data" in args:
-        spec = msgspec.structs.replace(spec, user_data=args["user_data"])
+    spec = rebuilt.spec_after(decode_spec(row["spec"]), args, image, key)
     return {**values, "image_id": image.id, "spec": encode(spec)}, args
 
 

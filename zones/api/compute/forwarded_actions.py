@@ -19,7 +19,7 @@ from zones.db import changes, flavors, keypairs
 from zones.errors import Conflict
 from zones.protocol import ImageValue, decode_spec
 from zones.protocol.neighbours import Values
-from zones.servers import elsewhere
+from zones.servers import elsewhere, rebuilt
 
 HERE = frozenset({"forceDelete"})
 """Actions that are done in this zone wherever the server is: a delete is durable here first."""
@@ -95,8 +95,19 @@ def _rebuild(hop: Hop, path: str, asked: Asked) -> Reply:
     response = _with_image(hop, path, asked, named)
     if not is_done(response):
         return reply_of(response)
+    if named is not None and named.image is not None:
+        call.parts.db.run(rebuilt.note, hop.server.id, hop.zone_uuid, asked.given,
+                          _found_here(call, named.image), named.key)
     hop.hear()
     return actions.rebuilt(call, hop.read(response, _Rebuilt).server.admin_pass)
+
+
+def _found_here(call: Call, image: ImageValue) -> ImageValue:
+    """A peer's image with the id that its content has in this zone, if it is here."""
+    if not call.caller.peer or image.os_hash_value is None or image.size is None:
+        return image
+    found = call.parts.core.images.match(call.caller.project_id, image.os_hash_value, image.size)
+    return msgspec.structs.replace(image, local_id=None if found == image.id else found)
 
 
 def _rescue(hop: Hop, path: str, asked: Asked) -> Reply:

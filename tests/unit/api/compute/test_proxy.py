@@ -16,9 +16,10 @@ from zones.api.compute import proxy
 from zones.api.compute.actions import ACTIONS
 from zones.api.compute.routes import V21
 from zones.config import Quota
-from zones.db import keypairs, quotas
+from zones.db import changes, keypairs, quotas
 from zones.db.engine import Database
 from zones.errors import Invalid, Unavailable, Unknown
+from zones.protocol import ServerSpec, decode_spec
 from zones.protocol.neighbours import Origin, pack_origin
 
 BELOW = [(path, method, route if isinstance(route, tuple) else (route,))
@@ -351,6 +352,10 @@ def test_an_image_is_ours_before_it_is_made(near: Near, said: Any, kept: bool) -
         assert old.headers["Location"].endswith(near.last.body["zones:values"]["image_id"])
 
 
+def spec_of(near: Near, server_id: str) -> ServerSpec:
+    return decode_spec(near.api.db.run(changes.read, [server_id])[server_id]["spec"])
+
+
 def test_a_rebuild_takes_image_and_key_along(near: Near) -> None:
     near.api.db.run(keypairs.create_keypair, {
         "user_id": "ann", "name": "k", "id": 1, "type": "ssh", "public_key": "ssh-rsa AAAA",
@@ -365,6 +370,15 @@ def test_a_rebuild_takes_image_and_key_along(near: Near) -> None:
     assert (named["image"]["id"], named["key"]["public_key"]) == (IMAGE.id, "ssh-rsa AAAA")
     shown = answer.body["server"]
     assert (shown["adminPass"], shown["tenant_id"], shown["key_name"]) == ("new", "p1", "k")
+    spec = spec_of(near, server_id)
+    assert spec.key is not None and spec.image is not None
+    assert (spec.image.id, spec.key.public_key) == (IMAGE.id, "ssh-rsa AAAA"), "as it is placed, if ever"
+    near.far.answers = [refusal(409, "bad_task_state"), Response(202, b'{"server": {"adminPass": "new"}}')]
+    body = {"rebuild": {"imageRef": IMAGE.id, "key_name": None, "user_data": "aGk="}}
+    act(near, server_id, body, at="2.57")
+    assert spec_of(near, server_id) == spec
+    assert act(near, server_id, body, at="2.57").status == 202
+    assert (spec_of(near, server_id).key, spec_of(near, server_id).user_data) == (None, "aGk=")
     assert answer.headers["Location"].endswith(f"/servers/{server_id}")
 
 
@@ -396,5 +410,7 @@ def test_an_image_of_the_zone_above_is_passed_on_by_content(near: Near) -> None:
     assert act(near, server_id, body, who="peer").status == 202
     assert near.far.pushed == [(EAST, image["id"], "f1")]
     assert near.last.body["zones:values"]["image"] == image
+    noted = spec_of(near, server_id).image
+    assert noted is not None and (noted.id, noted.local_id) == (image["id"], IMAGE.id)
 
 
