@@ -32,8 +32,8 @@ def unknown(conn: Connection, view: Batch, zone_uuid: str, doc: ServerDoc) -> Ro
         row = _insert(conn, view, doc, flavor)
     elif (row["deleted"] or row["task_state"] == "deleting" or row["project_id"] != doc.project_id
             or _is_elsewhere(conn, row)):
-        LOG.warning("zone %s has server %.40r under attempt %.40r, which is not known here", zone_uuid, doc.id,
-                    doc.attempt)
+        LOG.warning("zone %s has server %.40r under attempt %.40r, which is not known here", zone_uuid,
+                    doc.id, doc.attempt)
         return None
     if row is None:
         return None
