@@ -47,7 +47,8 @@ def make_app(compute: ComputeParts, identity: IdentityParts, image: ImageParts, 
     `identity_url` names an identity that is elsewhere, in the challenge of a 401.
     """
     who = Authenticator(backend, identity_url)
-    compute_app = Service(COMPUTE, compute, COMPUTE_DIALECT, PeerGate(who, compute.db), policy.may)
+    gate = PeerGate(who, compute.db, own_uuid=compute.core.zone_uuid)
+    compute_app = Service(COMPUTE, compute, COMPUTE_DIALECT, gate, policy.may)
     identity_app = Service(IDENTITY, identity, IDENTITY_DIALECT, who, policy.may)
     image_app = Service(IMAGE, image, IMAGE_DIALECT, who, policy.may)
     process_app = Service(root.ROUTES, root.Parts(checks, metrics), root.DIALECT, who, policy.may)

@@ -15,9 +15,9 @@ import webob
 
 from zones.db import peers
 from zones.db.engine import Connection, Database
-from zones.errors import Forbidden, Invalid
+from zones.errors import Forbidden, Invalid, Unavailable
 from zones.protocol import Caller
-from zones.protocol.neighbours import ASKER, ORIGIN, Origin, unpack_origin
+from zones.protocol.neighbours import ASKER, MEANT, ORIGIN, Origin, unpack_origin
 
 ROLE = "zone_peer"
 """Who has it is another zone, and not one of our users, whatever else it is."""
@@ -37,16 +37,18 @@ class PeerGate:
     """
 
     def __init__(self, authenticate: Callable[[webob.Request], Caller], db: Database,
-                 clock: Callable[[], float] = time.monotonic) -> None:
+                 clock: Callable[[], float] = time.monotonic, *, own_uuid: str = "") -> None:
         self._authenticate = authenticate
         self._db = db
         self._clock = clock
+        self._own_uuid = own_uuid
         self._lock = threading.Lock()
         self._records: dict[str, tuple[float, peers.Row | None]] = {}
         self._projects: dict[tuple[str, str, str], str] = {}
 
     def __call__(self, request: webob.Request) -> Caller:
-        """The caller. Raises `Forbidden` for a peer without a record in force, `Invalid`."""
+        """The caller. Raises `Forbidden` for a peer without a record in force, `Invalid`, and
+        `Unavailable` when the peer means another zone: it is to think that nothing was done."""
         caller = self._authenticate(request)
         if ROLE not in caller.roles:
             _forget_headers(request)
@@ -55,6 +57,9 @@ class PeerGate:
         if record is None or not record["enabled"]:
             raise Forbidden("This user stands for no peer of this zone: `zone-admin peer-create` makes one.",
                             code="no_peer")
+        if self._own_uuid and request.headers.get(MEANT, "") not in ("", self._own_uuid):
+            raise Unavailable(f"At this URL is now zone {self._own_uuid}; another one was meant.",
+                              code="other_zone")
         return self._as_peer(caller, record, request.headers.get(ORIGIN, ""))
 
     def _as_peer(self, caller: Caller, record: peers.Row, text: str) -> Caller:

@@ -14,7 +14,7 @@ from zones.forwarder.connections import Body, Connections, Patience, within
 from zones.forwarder.link import Link
 from zones.forwarder.login import Login
 from zones.forwarder.refusals import error_of
-from zones.protocol.neighbours import ASKER
+from zones.protocol.neighbours import ASKER, MEANT
 
 MAX_ANSWER = 32 * 1024 * 1024
 MAX_REFUSAL = 64 * 1024
@@ -96,8 +96,8 @@ class Client:
         for attempt in (1, 2):
             connection, answer = self._connections.send(
                 method, self._connections.path + path,
-                {"X-Auth-Token": token, ASKER: self._own_uuid, **(headers or {})}, body, patience,
-                repeat=repeat)
+                {"X-Auth-Token": token, ASKER: self._own_uuid, MEANT: self.link.zone_uuid,
+                 **(headers or {})}, body, patience, repeat=repeat)
             if answer.status != 401:
                 return connection, answer
             self._read(connection, answer, patience, MAX_REFUSAL)

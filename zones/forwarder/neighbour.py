@@ -13,6 +13,7 @@ from zones.forwarder.client import Answer, Client, Stream
 from zones.forwarder.link import Link
 from zones.forwarder.refusals import CODE, code_of, spoken
 from zones.protocol.neighbours import (
+    MEANT,
     OPERATION,
     ORIGIN,
     Answered,
@@ -81,7 +82,10 @@ class Neighbour:
 
     def info(self, etag: str | None = None) -> tuple[Info | None, str]:
         """What the zone says about itself, and the ETag of that; None when `etag` still holds."""
-        answer = self._ask("GET", "/os-zones/info", headers={"If-None-Match": etag} if etag else None)
+        headers = {MEANT: ""}  # whoever is there is to say who it is
+        if etag:
+            headers["If-None-Match"] = etag
+        answer = self._ask("GET", "/os-zones/info", headers=headers)
         told = answer.headers.get("ETag", "")
         if answer.status == 304:
             return None, told or etag or ""

@@ -18,6 +18,8 @@ ORIGIN = "X-Zone-Origin"
 """On whose behalf: an `Origin`, see `pack_origin`. Ignored from anybody who is not a peer."""
 ASKER = "X-Zone-Id"
 """The UUID of the zone that asks: of a summary it gets neither itself nor what came from it."""
+MEANT = "X-Zone-Meant"
+"""The UUID of the zone that is meant: another one that answers at its URL does nothing (503). "" is any."""
 OPERATION = "X-Zone-Operation"
 """The id of a change: the same one again gets the stored answer of the first, for `REPLAYED` seconds."""
 REPLAYED = 600.0

@@ -21,9 +21,9 @@ from zones.api.wsgi import Call, Reply, Route, Service
 from zones.config import Config
 from zones.db import peers
 from zones.db.engine import Database
-from zones.errors import Forbidden, Invalid
+from zones.errors import Forbidden, Invalid, Unavailable
 from zones.protocol import Caller
-from zones.protocol.neighbours import ASKER, OPERATION, ORIGIN, Origin, pack_origin
+from zones.protocol.neighbours import ASKER, MEANT, OPERATION, ORIGIN, Origin, pack_origin
 
 TOKENS = {
     "ann": Caller(user_id="ann", project_id="p1", roles=frozenset({"member"}), user_name="ann"),
@@ -35,6 +35,9 @@ TOKENS = {
 REQUEST_ID = "req-0a1b2c3d-1111-4222-8333-444455556666"
 ORIGIN_ADMIN = Origin(project_id="abc", user_id="ann", roles=["admin", "member", "zone_peer", "service"],
                       user_name="Ann", request_id=REQUEST_ID)
+
+
+OWN = "11111111-1111-4111-8111-111111111111"
 
 
 class _Clock:
@@ -54,7 +57,8 @@ class _Desk:
         for name, identity in (("top", peers.FOREIGN), ("side", peers.SHARED)):
             db.run(peers.add, {"id": self.ids[name], "name": name, "identity": identity, "created_at": 1.0})
             db.run(peers.add_user, self.ids[name], f"peer-{name}")
-        self.gate = PeerGate(lambda request: TOKENS[request.headers["X-Auth-Token"]], db, self.clock)
+        self.gate = PeerGate(lambda request: TOKENS[request.headers["X-Auth-Token"]], db, self.clock,
+                             own_uuid=OWN)
 
     def request(self, who: str, origin: Origin | str | None = None, method: str = "GET", path: str = "/",
                 **headers: str) -> webob.Request:
@@ -78,6 +82,15 @@ def test_headers_of_anybody_else_are_not_even_seen(desk: _Desk, who: str) -> Non
     assert desk.gate(request) is TOKENS[who]
     assert not [name for name in request.headers if name.upper().startswith("X-ZONE")]
     assert desk.caller(who, "nonsense, not even base64") is TOKENS[who]
+
+
+def test_a_peer_that_means_another_zone_is_told_that_nothing_was_done(desk: _Desk) -> None:
+    with pytest.raises(Unavailable, match="another one was meant") as refused:
+        desk.gate(desk.request("top", ORIGIN_ADMIN, **{MEANT: str(uuid.uuid4())}))
+    assert refused.value.code == "other_zone"
+    known = desk.caller("top", ORIGIN_ADMIN)
+    for meant in (OWN, ""):
+        assert desk.gate(desk.request("top", ORIGIN_ADMIN, **{MEANT: meant})) == known
 
 
 def test_a_peers_user_is_that_peers_alone(desk: _Desk) -> None:

@@ -33,6 +33,7 @@ def test_a_request_is_logged_in_and_says_who_asks(west: Double, client: Make) ->
     seen = west.seen[0]
     assert seen.headers["x-auth-token"] == "token-1"
     assert seen.headers["x-zone-id"] == OWN
+    assert seen.headers["x-zone-meant"] == client().link.zone_uuid != ""
     assert west.logins[0].json()["auth"]["scope"]["project"] == {"name": "admin", "domain": {"id": "default"}}
 
 

@@ -35,6 +35,7 @@ def test_info_and_its_etag(west: Double, neighbour: Neighbour) -> None:
     assert got is not None
     assert (got.name, got.generation, etag) == ("west", 3, '"e.3"')
     assert neighbour.info(etag) == (None, '"e.3"')
+    assert [each.headers.get("x-zone-meant") for each in west.seen] == ["", ""], "whoever it is answers"
     assert [each.headers.get("if-none-match") for each in west.seen] == [None, '"e.3"']
 
 
