@@ -1,8 +1,6 @@
 """A tree of real zones, each with its own processes and database, linked as an operator links them."""
 
 import shlex
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -10,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.zonekit import HOME, QUICK, Client, Zone, wait_for
+from tests.zonekit import QUICK, Client, Zone, wait_for
 
 QUICK_TREE: dict[str, dict[str, Any]] = {
     **QUICK, "links": {"poll": 1.0, "connect": 2.0, "deadline": 10.0, "breaker": 0.3, "feed_wait": 2.0,
@@ -62,11 +60,8 @@ class Tree:
         """A peer record of `parent` in `child`, made once by `zone-admin peer-create`."""
         if (parent, child) not in self.peers:
             zone = self.zones[child]
-            done = subprocess.run(
-                [sys.executable, str(HOME / "bin" / "zone-admin"), "--config-file", str(zone.config),
-                 "peer-create", parent, "--url", zone.url], capture_output=True, text=True, timeout=60)
-            assert done.returncode == 0, done.stderr
-            line = next(line for line in done.stdout.splitlines() if "zone-add" in line)
+            told = zone.run_admin("peer-create", parent, "--url", zone.url)
+            line = next(line for line in told.splitlines() if "zone-add" in line)
             self.peers[parent, child] = _peer(shlex.split(line))
         return self.peers[parent, child]
 

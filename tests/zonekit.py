@@ -279,6 +279,14 @@ class Zone:
         return Client(self.url, values["OS_USERNAME"].strip("'"), values["OS_PASSWORD"].strip("'"),
                       values["OS_PROJECT_NAME"].strip("'"))
 
+    def run_admin(self, *words: str) -> str:
+        """What `zone-admin` prints for these words; an assertion error when it fails."""
+        done = subprocess.run(
+            [sys.executable, str(HOME / "bin" / "zone-admin"), "--config-file", str(self.config), *words],
+            capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
     # ------------------------------------------------------------ truth
 
     def hypervisors(self) -> list[Path]:

@@ -49,6 +49,10 @@ class Child(Process):
             assert self._ended(10), f"{self.argv} survives SIGKILL"
             self._bury()
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal, such as SIGSTOP: it hangs, and its connections stay open."""
+        signal.pidfd_send_signal(self._fd, number)
+
     def stop(self, seconds: float = 30.0) -> int:
         """SIGTERM, and its exit code; SIGKILL and an assertion error when it does not end."""
         signal.pidfd_send_signal(self._fd, signal.SIGTERM)

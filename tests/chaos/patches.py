@@ -5,16 +5,22 @@
     ZONES_CHAOS_APART      seconds between two looks for a server that a neighbour has no more
     ZONES_CHAOS_HELD       seconds that quota is held for what a neighbour may have done
     ZONES_CHAOS_PROTOCOL   `2-3`: the versions of the protocol that it says it speaks
+    ZONES_CHAOS_NEWER      whatever it says to another zone has more members than any zone understands
 """
 
 import os
 import queue
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
+import msgspec
+
 from zones import protocol
+from zones.api import wsgi
 from zones.bus.bus import Bus
+from zones.forwarder.neighbour import Neighbour
 from zones.neighbours import poll
 from zones.neighbours.keeper import Keeper
 from zones.protocol import HostReport
@@ -30,6 +36,8 @@ def apply() -> None:
     span = os.environ.get("ZONES_CHAOS_PROTOCOL")
     if span:
         protocol.OLDEST, protocol.VERSION = (int(number) for number in span.split("-"))
+    if os.environ.get("ZONES_CHAOS_NEWER"):
+        _newer()
 
 
 def _late(seconds: float) -> None:
@@ -71,3 +79,32 @@ def _apart(seconds: float) -> None:
 
 def _held(seconds: float) -> None:
     elsewhere.PATIENCE = seconds
+
+
+def _newer() -> None:
+    plain_response, plain_ask = wsgi._response, Neighbour._ask
+
+    def response(reply: wsgi.Reply, headers: Any) -> Any:
+        body = reply.body
+        if isinstance(body, bytes) and body[:1] == b"{":
+            body = msgspec.json.decode(body)
+        return plain_response(replace(reply, body=_with_more(body)), headers)
+
+    def ask(self: Neighbour, *args: Any, body: Any = None, **kwargs: Any) -> Any:
+        return plain_ask(self, *args, body=_with_more(msgspec.to_builtins(body)), **kwargs)
+    wsgi._response = response
+    Neighbour._ask = ask  # type: ignore[method-assign]
+
+
+def _with_more(body: Any) -> Any:
+    """The same with a strange member in each value of the contract; a map of users' words has none."""
+    if isinstance(body, list):
+        return [_with_more(one) for one in body]
+    if not isinstance(body, dict):
+        return body
+    return {"newer": {"than": ["you", 1, None]}, **{
+        key: _with_more(value) if key in VALUES else value for key, value in body.items()}}
+
+
+VALUES = frozenset(("zone", "server", "image", "answers", "servers", "images", "boots", "spec", "flavor"))
+"""Members that are values of the contract, or lists of such."""
