@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 import numpy as np
 
-from zones.capabilities.columns import Floats
+from zones.capabilities.columns import Codes, Floats, Indices
 from zones.capabilities.host_table import HostTable
 from zones.capabilities.room import Capacity, holds, slots
 
@@ -47,6 +47,9 @@ class CapabilityClass(msgspec.Struct, frozen=True):
     capabilities: dict[str, list[str]] = {}
     slots: list[Slots] = []
     largest: list[Largest] = []
+    shares: Annotated[str, msgspec.Meta(max_length=255)] = ""
+    """The limits that its hosts share, also with those of other classes of the zone which name the same:
+    its slots and largest are what is left of them, for all these together."""
 
 
 def classes(table: HostTable, shapes: Iterable[Capacity]) -> list[CapabilityClass]:
@@ -56,7 +59,7 @@ def classes(table: HostTable, shapes: Iterable[Capacity]) -> list[CapabilityClas
     codes, starts = np.unique(table.classes.codes[rows], return_index=True)
     if not len(rows):
         return []
-    free = [column[rows] for column in table.free()]
+    free = _each_once(table, rows, codes, starts)
     counts = {need: np.add.reduceat(slots(need, free), starts) for need in _bounded(shapes)}
     found = []
     for place, (code, first) in enumerate(zip(codes, starts, strict=True)):
@@ -65,10 +68,42 @@ def classes(table: HostTable, shapes: Iterable[Capacity]) -> list[CapabilityClas
         end = starts[place + 1] if place + 1 < len(starts) else len(rows)
         found.append(CapabilityClass(
             availability_zone=kind.availability_zone, hosts=int(end - first),
-            capabilities={key: list(values) for key, values in kind.capabilities},
+            capabilities={key: list(values) for key, values in kind.capabilities}, shares=kind.shares,
             slots=[Slots(*need, count=int(count[place])) for need, count in counts.items()],
             largest=[Largest(*room) for room in largest([column[first:end] for column in free])]))
-    return sorted(found, key=lambda one: (one.availability_zone, sorted(one.capabilities.items())))
+    return sorted(found, key=lambda one: (
+        one.availability_zone, one.shares, sorted(one.capabilities.items())))
+
+
+def _each_once(table: HostTable, rows: Indices, codes: Codes, starts: Indices) -> list[Floats]:
+    """The free room of these rows. Of hosts that share limits the first of each class has what is left of
+    them, and the others have nothing: so no sum counts it twice within a class."""
+    free = [column[rows] for column in table.free()]
+    left: dict[str, tuple[float, ...]] = {}
+    for place, code in enumerate(codes):
+        kind = table.classes.value(int(code))
+        if kind is None or not kind.shares:
+            continue
+        if kind.shares not in left:
+            left[kind.shares] = _left(table, kind.shares)
+        first, end = starts[place], starts[place + 1] if place + 1 < len(starts) else len(rows)
+        for column, amount in zip(free, left[kind.shares], strict=True):
+            column[first:end] = 0.0
+            column[first] = amount
+    return free
+
+
+def _left(table: HostTable, shares: str) -> tuple[float, ...]:
+    """What is left of shared limits: the least that an open host of them reports, less what is in flight to
+    any of them. Reports that are not of the same moment are never added up."""
+    codes = [code for code in range(table.classes.width)
+             if (kind := table.classes.value(code)) is not None and kind.shares == shares]
+    there = np.isin(table.classes.codes[:table.size], codes)
+    held = np.array([table.row(int(index)).held for index in np.flatnonzero(there)], dtype=float)
+    open_rows = np.flatnonzero(there & table.open())
+    free = np.array([column[open_rows] for column in table.free()]).T
+    own = np.array([table.row(int(index)).held for index in open_rows], dtype=float)
+    return tuple(((free + own).min(axis=0) - held.sum(axis=0)).tolist())
 
 
 def _bounded(shapes: Iterable[Capacity]) -> list[Capacity]:
@@ -99,6 +134,17 @@ def _greatest(rooms: Floats, order: tuple[int, int, int] | None, scale: Floats) 
     hosts = np.flatnonzero(first == first.max())
     hosts = hosts[second[hosts] == second[hosts].max()]
     return int(hosts[third[hosts].argmax()])
+
+
+def room_of(need: Capacity, kinds: Iterable[CapabilityClass]) -> int:
+    """How many servers of this shape these classes of one zone promise to hold together."""
+    total, common = 0, dict[str, int]()
+    for kind in kinds:
+        if kind.shares:
+            common[kind.shares] = max(common.get(kind.shares, 0), room_for(need, kind))
+        else:
+            total += room_for(need, kind)
+    return total + sum(common.values())
 
 
 def room_for(need: Capacity, one: CapabilityClass) -> int:

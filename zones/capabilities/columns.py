@@ -12,6 +12,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 Codes = npt.NDArray[np.int32]
+Indices = npt.NDArray[np.intp]
 Salts = npt.NDArray[np.uint32]
 Value = TypeVar("Value", bound=Hashable)
 

@@ -17,10 +17,11 @@ NOTHING = Capacity(0, 0, 0)
 
 
 class HostClass(NamedTuple):
-    """What hosts of one class have in common: AZ and static capabilities, both sorted."""
+    """What hosts of one class have in common: AZ, static capabilities, sorted, and shared limits."""
 
     availability_zone: str
     capabilities: tuple[tuple[str, Values], ...]
+    shares: str = ""
 
 
 class HostState(NamedTuple):

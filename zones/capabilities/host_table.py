@@ -242,7 +242,8 @@ class HostTable:
         example = self._example[self.classes.codes[index]]
         if (report.capabilities != example.capabilities or report.hypervisor != row.hypervisor
                 or report.availability_zone != example.availability_zone
-                or report.unsupported != example.unsupported or report.service != row.service):
+                or report.unsupported != example.unsupported or report.shares != example.shares
+                or report.service != row.service):
             self._classify(index, row, report)
         row.version = version
         size = Capacity(report.vcpus, report.ram, report.disk)
@@ -291,7 +292,7 @@ class HostTable:
         row.service, row.hypervisor = intern(report.service), intern(report.hypervisor)
         self._unsupported.put(index, tuple(report.unsupported))
         self.availability_zones.put(index, zone)
-        code = self.classes.put(index, HostClass(zone, tuple(found.items())))
+        code = self.classes.put(index, HostClass(zone, tuple(found.items()), report.shares))
         self._example += [report] * (code + 1 - len(self._example))
         self._example[code] = report
         for key in found.keys() - self.static.keys():

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from zones.capabilities.classes import room_for
+from zones.capabilities.classes import room_of
 from zones.capabilities.host_row import NOTHING, Version
 from zones.capabilities.room import Capacity
 from zones.capabilities.summary import Entry
@@ -104,8 +104,7 @@ class LinkTable:
         known = self._links.get(zone_uuid)
         if known is None or known.entries is None:
             return False
-        return sum(room_for(need, kind) for entry in known.entries.values()
-                   for kind in entry.classes) > known.taken(need)
+        return sum(room_of(need, entry.classes) for entry in known.entries.values()) > known.taken(need)
 
     def set_held(self, zone_uuid: str, need: Capacity, servers: int) -> None:
         """What is in flight to a link, as `inflight` counts it."""

@@ -95,7 +95,8 @@ class Reporter:
                 disk_used=used.disk, servers=used.servers, hypervisor=inventory.hypervisor,
                 building=self._building.get(host, 0), failed_builds=self._failed.get(host, 0),
                 capabilities=inventory.capabilities, live=inventory.live,
-                unsupported=self._unsupported, interval=self.interval())
+                unsupported=self._unsupported, interval=self.interval(),
+                shares=inventory.shared.name if inventory.shared is not None else "")
 
     def interval(self) -> float:
         """Seconds between two reports of one host on the timer."""

@@ -92,6 +92,8 @@ class HostReport(msgspec.Struct, frozen=True, tag=True):
     unsupported: list[str] = []
     """Server actions (of `states.ACTIONS`) that the driver of this host can't do."""
     interval: float = 10.0
+    shares: str = ""
+    """The name of limits that this host has in common with others: each reports what is left of them."""
     v: int = VERSION
 
 

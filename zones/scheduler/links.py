@@ -11,7 +11,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 from zlib import crc32
 
-from zones.capabilities.classes import CapabilityClass, room_for
+from zones.capabilities.classes import CapabilityClass, room_of
 from zones.capabilities.link_table import LinkState, LinkTable
 from zones.capabilities.room import Capacity
 from zones.capabilities.summary import OLDEST, Entry
@@ -212,13 +212,15 @@ def _offer(link: LinkState, wanted: _Wanted, now: float) -> _Offer | None:
         until = min(until, expires)
         if uuid in wanted.walked or not _is_zone(link, uuid, entry, wanted.zone):
             continue
+        fitting = []
         for kind in entry.classes:
             stage, why = _misses(wanted, entry, kind)
             if not why:
                 matched = True
-                slots += room_for(wanted.need, kind)
+                fitting.append(kind)
             elif stage > reached:
                 reached, code = stage, why
+        slots += room_of(wanted.need, fitting)
         if not entry.classes and wanted.inside is None and not wanted.required:
             matched = True  # such a zone only has no open host now
     return _Offer(slots, "" if matched else code, until)

@@ -10,6 +10,7 @@ from zones.capabilities.classes import (
     CapabilityClass,
     classes,
     room_for,
+    room_of,
 )
 from zones.capabilities.inflight import InFlight
 from zones.capabilities.room import Capacity, holds
@@ -113,6 +114,42 @@ def test_what_is_in_flight_is_not_promised_again() -> None:
     assert left() == 3
     table.apply(report(seq=2, vcpus_used=2, ram_used=2048, disk_used=10, servers=1), 1.0)
     assert left() == 3
+
+
+def test_limits_in_common_are_promised_once() -> None:
+    """Three availability zones of one account, each with a class of its own, and a host beside."""
+    shape = Capacity(2, 2048, 10)
+    pooled = [report(f"h{n}", availability_zone=f"az{n % 2}", shares="account") for n in range(3)]
+    table = table_of(*pooled, report("own", availability_zone="az0"))
+    view = InFlight(table)
+
+    def left(asked: Capacity = shape) -> tuple[int, int]:
+        found = classes(table, [shape])
+        assert [(one.availability_zone, one.shares, one.hosts) for one in found] == [
+            ("az0", "", 1), ("az0", "account", 2), ("az1", "account", 1)]
+        return room_of(asked, found), room_of(asked, found[1:])
+    assert left() == (8, 4)
+    assert left(Capacity(8, 8192, 100)) == (2, 1), "a large one is promised as before"
+    view.add("a", "h0", shape)
+    view.add("b", "h1", shape)
+    assert left() == (6, 2), "what is in flight to one takes from all"
+    view.counted("a", 1, 2)
+    table.apply(report("h0", seq=2, availability_zone="az0", shares="account", vcpus_used=2, ram_used=2048,
+                       disk_used=10, servers=1), 1.0)
+    assert left() == (6, 2), "nobody believes the older report of a fellow"
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(
+    st.sampled_from(["", "one", "two"]), st.sampled_from(["az1", "az2"]), st.booleans()),
+    min_size=1, max_size=12), st.integers(0, 12), needs)
+def test_however_hosts_share_no_more_is_promised_than_there_is(
+        given_hosts: list[tuple[str, str, bool]], size: int, need: Capacity) -> None:
+    heard = [report(f"h{number}", vcpus=size, ram=size, disk=size, shares=shares, availability_zone=zone,
+                    enabled=enabled) for number, (shares, zone, enabled) in enumerate(given_hosts)]
+    open_hosts = [one for one in heard if one.enabled]
+    rooms_there = {one.shares or one.host: Capacity(size, size, size) for one in open_hosts}
+    assert room_of(need, classes(table_of(*heard), [need])) == packed(list(rooms_there.values()), need)
 
 
 def test_classes_are_by_zone_and_by_what_they_offer() -> None:

@@ -106,7 +106,8 @@ def test_capabilities_follow_the_reports_and_the_zone_fills_in() -> None:
     assert second is not None
     assert (second.availability_zone, second.hypervisor, second.unsupported) == ("az2", "kvm", ())
     assert second.capabilities == {"gpu": ("none",), "hypervisor": ("kvm",), "region": ("eu",)}
-    assert table.classes.values() == [(second.availability_zone, tuple(second.capabilities.items()))]
+    assert table.classes.values() == [
+        (second.availability_zone, tuple(second.capabilities.items()), "")]
 
 
 def test_ever_new_values_take_no_more_codes() -> None:

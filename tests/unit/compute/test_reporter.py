@@ -1,11 +1,13 @@
 """Every change of a host is a report soon, several at once are one."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
 from tests.hostkit import HOST, boot
 from tests.lifekit import LifeZone, Node
+from zones.compute.driver import Shared
 from zones.protocol import Solicit
 
 
@@ -30,6 +32,14 @@ def test_changes_of_a_host_are_one_report_and_sequence_numbers_grow(zone: LifeZo
     (later,) = zone.post.take("fanout")
     assert later.seq > report.seq  # type: ignore[union-attr]
     assert node.service.reporter.report("mars") is None
+
+
+def test_who_shares_limits_says_so(zone: LifeZone, node: Node) -> None:
+    room = node.service.reporter._book.room
+    room.set_hosts([replace(host, shared=Shared("account", 9, 9, 9, 9)) if host.name == HOST else host
+                    for host in room.hosts()])
+    reports = [node.service.reporter.report(host.name) for host in room.hosts()]
+    assert {one.host: one.shares for one in reports if one} == {"c1-host-1": "account", "c1-host-2": ""}
 
 
 def test_every_host_has_its_turn_once_an_interval(zone: LifeZone, node: Node) -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from msgspec import structs
 
 from tests.hosts import flavor, request
 from zones.capabilities.classes import CapabilityClass, Largest, Slots
@@ -63,6 +64,20 @@ def test_the_best_link_is_the_one_with_the_most_slots_on_an_absolute_scale() -> 
     assert [(one.name, round(one.weight, 3), one.kind) for one in decision.ranked] == [
         ("west", 0.9, "link"), ("east", 0.75, "link")]
     assert (decision.considered, decision.passed, decision.rejected) == (2, 2, {})
+
+
+def test_classes_that_share_limits_have_one_room() -> None:
+    """As the availability zones of one account; a request for one of them sees all that is left."""
+    pooled = [structs.replace(kind(4, zone), shares="account") for zone in ("az1", "az2", "az3")]
+    east, small = link("east", *pooled, kind(2, "az9")), shape(SMALL)
+    table = links_of(east)
+    for asked, room in ((request(), 6), (request(availability_zone="east/az1"), 4)):
+        (best,) = place_on_links(asked, table, 1.0).ranked
+        assert best.weight == room / (room + 1)
+    assert table.table.has_room("east-uuid", small)
+    table.table.set_held("east-uuid", small, 6)
+    assert codes(place_on_links(request(), table, 1.0)) == {"room": 1}
+    assert not table.table.has_room("east-uuid", small)
 
 
 def test_offset_and_scale_are_the_operators_and_children_go_before_parents() -> None:
