@@ -282,6 +282,8 @@ class Forest:
     def is_known_all_the_way(self, zone: TreeZone, row: dict[str, Any], found: tuple[TreeZone, Any],
                              about: Any) -> None:
         path = [zone]
+        cores = max(flavor["vcpus"] for flavor in (row["flavor"], row["old_flavor"]) if flavor)
+        assert row["quota_cores"] == cores, about
         while row["zone_uuid"] is not None:
             zone = self.net.zones[row["zone_uuid"]]
             assert zone not in path, about

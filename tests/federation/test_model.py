@@ -4,9 +4,9 @@ Hypothesis decides who does what when in three to six zones: users, workers, hos
 and answers that are lost, late, repeated and out of order, zones that restart or come back from a backup.
 What holds always is checked after each step; at the end all is healed and settles, and the rest is checked.
 
-A failure prints its steps, and a line `@reproduce_failure(…)`: put that before `settings(…)` below, as
-`reproduce_failure(…)(machine)`, to see it again. `--hypothesis-seed=N` makes a whole run again; the seed of a
-run that fails is printed. `ZONES_MODEL_EXAMPLES=1000` looks longer than the default.
+The seed of a run is printed; `ZONES_MODEL_SEED=N` makes that run again, with the same `ZONES_MODEL_EXAMPLES`
+(1000 looks longer than the default). A failure prints its steps, too, and `@reproduce_failure('…', b'BLOB')`:
+`ZONES_MODEL_REPLAY=BLOB` does just those steps.
 """
 
 import logging
@@ -19,9 +19,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import hypothesis.strategies as st
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, reproduce_failure, seed, settings
 from hypothesis.stateful import (
     Bundle,
     RuleBasedStateMachine,
@@ -39,7 +40,7 @@ from zones import states
 from zones.errors import Conflict, Invalid, NotFound, OverQuota, Unavailable, Unknown
 from zones.neighbours import poll
 
-EXAMPLES, STEPS = int(os.environ.get("ZONES_MODEL_EXAMPLES", "25")), 40
+EXAMPLES, STEPS = int(os.environ.get("ZONES_MODEL_EXAMPLES", "12")), 40
 PLAIN = ("pause", "unpause", "suspend", "resume", "stop", "start", "reboot_hard", "rescue", "unrescue")
 DETAILED: dict[str, dict[str, Any]] = {
     "resize": {"flavor_id": "two"}, "confirm_resize": {}, "revert_resize": {}}
@@ -234,6 +235,13 @@ def test_federation(tmp_path: Path, sqlite_template: Path, monkeypatch: pytest.M
         return Forest(TREES[tree], Path(tempfile.mkdtemp(dir=tmp_path)), sqlite_template, clock)
 
     machine = type("Machine", (Federation,), {"make": staticmethod(make)})
+    blob = os.environ.get("ZONES_MODEL_REPLAY")
+    if blob:
+        reproduce_failure(hypothesis.__version__, blob.encode())(machine)
+    else:
+        number = int(os.environ.get("ZONES_MODEL_SEED") or random.SystemRandom().getrandbits(32))
+        print(f"ZONES_MODEL_SEED={number} ZONES_MODEL_EXAMPLES={EXAMPLES}")
+        seed(number)(machine)
     run_state_machine_as_test(machine, settings=settings(
         max_examples=EXAMPLES, stateful_step_count=STEPS, deadline=None, print_blob=True,
         report_multiple_bugs=False, suppress_health_check=list(HealthCheck),

@@ -7,7 +7,7 @@ is decoded and given to the functions behind the routes of the other zone, and s
 import shutil
 import sqlite3
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,7 @@ from zones.neighbours.summary import Writer
 from zones.neighbours.tending import House, Tended
 from zones.protocol import Caller, FlavorValue, ImageValue, LinksChanged
 from zones.protocol.neighbours import ASKER, Answered, Changes, Handover, Info, Origin, ServerDoc
-from zones.servers import act, edit, feed, forward, handover, mirror, read
+from zones.servers import act, edit, elsewhere, feed, forward, handover, mirror, read
 from zones.service import Records
 from zones.zone_manager import ZoneManager
 
@@ -369,11 +369,27 @@ class TreeZone(LifeZone):
         if zone_uuid in self.view.silent_zones():
             raise Unavailable(f"zone {zone_uuid} does not answer", code="zone_down")
         origin = Origin(project, caller.user_id, sorted(caller.roles - {"zone_peer"}))
-        self.net.call(self.uuid, zone_uuid, "act", [origin, server, name, args])
+        ask = partial(self.net.call, self.uuid, zone_uuid, "act", [origin, server, name, args])
+        if name == "resize":
+            self._hold(server, args, caller, ask)
+        else:
+            ask()
         found = msgspec.json.decode(self.net.call(self.uuid, zone_uuid, "document", server),
                                     type=ServerDoc | None)
         if found is not None:
             mirror.document_heard(self.core, zone_uuid, found, self.view.settled)
+
+    def _hold(self, server: str, args: dict[str, Any], caller: Caller, ask: Callable[[], bytes]) -> None:
+        """Take quota before it is asked for, and give it back when it was surely not done."""
+        held = self.db.run(elsewhere.hold, self.core, caller, server,
+                           msgspec.convert(args["flavor"], FlavorValue))
+        try:
+            ask()
+        except Unknown:
+            raise
+        except ZonesError:
+            self.db.run(elsewhere.give_back, server, held)
+            raise
 
     # ---------------------------------------------------------------- steps, and what happens to a zone
 
