@@ -23,6 +23,8 @@ LEAVES, ABOVE = ("east", "west"), ("lower", "upper", "top")
 LINKS = (("lower", "east"), ("lower", "west"), ("upper", "lower"), ("top", "upper"))
 PATH = ("east", "lower", "upper", "top")
 """Where a boot of depth 0, 1, 2, 3 is posted."""
+LEAST, LONGEST = 5, 12.0
+"""Samples of what is measured one at a time, at least, and the seconds for more of them."""
 HISTORY = "/servers/{}/os-instance-actions"
 
 Members = Mapping[str, Member]
@@ -35,8 +37,17 @@ def measure(lab: Lab) -> dict[str, float]:
         _warm(zones)
         few = lab.quick
         return {**hops(zones, 8 if few else 30), **news(zones, 15 if few else 60),
-                **proxied(zones, 200 if few else 600), **hung(zones, 15 if few else 50),
-                **through(zones, 2 if few else 4)}
+                **proxied(zones, 200 if few else 500), **hung(zones, 15 if few else 40),
+                **through(zones, 2 if few else 3)}
+
+
+def _samples(most: int) -> Iterator[int]:
+    """So many, or fewer where this machine is too busy for them."""
+    end = time.monotonic() + LONGEST
+    for number in range(most):
+        if number >= LEAST and time.monotonic() > end:
+            return
+        yield number
 
 
 def _warm(zones: Members) -> None:
@@ -70,7 +81,7 @@ def _runs_below(zones: Members, server: str) -> float:
 def hops(zones: Members, rounds: int) -> dict[str, float]:
     """Milliseconds from the POST at depth 0 to 3 to ACTIVE committed in the leaf; all depths in turn."""
     took: dict[int, list[float]] = {depth: [] for depth in range(len(PATH))}
-    for _ in range(rounds):
+    for _ in _samples(rounds):
         for depth, name in enumerate(PATH):
             began = time.perf_counter()
             server = zones[name].boot()
@@ -91,7 +102,7 @@ def news(zones: Members, rounds: int) -> dict[str, float]:
     leaf = _leaf(zones, server)
     assert leaf is not None
     took = []
-    for number in range(rounds):
+    for number in _samples(rounds):
         action, wanted = (("os-stop", "stopped"), ("os-start", "active"))[number % 2]
         leaf.call("POST", f"/servers/{server}/action", {action: None})
         there = leaf.reach(server, wanted)
@@ -155,7 +166,7 @@ def hung(zones: Members, rounds: int) -> dict[str, float]:
 
 def _beside(zones: Members, rounds: int) -> tuple[list[float], list[float]]:
     lower, lists, boots = zones["lower"], [], []
-    for _ in range(rounds):
+    for _ in _samples(rounds):
         began = time.perf_counter()
         lower.call("GET", "/servers/detail?limit=20")
         lists.append((time.perf_counter() - began) * 1000)
