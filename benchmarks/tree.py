@@ -220,8 +220,12 @@ BENCHMARKS = [Benchmark("tree", [
     Goal("bare_us", "  of a bare urllib3 call", "µs"),
     Goal("proxied", "  that many times as much", "×", 4, at_most=True),
     Goal("list_well", "list of 20 at a root, both children well", "ms"),
+    Goal("list_well_p99", "  p99", "ms"),
+    Goal("list_hung_p99", "  p99, one of them hung", "ms"),
     Goal("list_costs", "  one of them hung", "×", 1.25, at_most=True),
     Goal("boot_well", "boot in a child, the other one well", "ms"),
+    Goal("boot_well_p99", "  p99", "ms"),
+    Goal("boot_hung_p99", "  p99, the other one hung", "ms"),
     Goal("boot_costs", "  the other one hung", "×", 1.25, at_most=True),
     Goal("through_accepted", "POSTs accepted by a root over two leaves", "/s"),
     Goal("through_active", "  ACTIVE in the leaves", "/s")], measure, once=True)]
