@@ -113,6 +113,9 @@ def main(argv: Sequence[str]) -> int:
             waits.stopped.set()
             stage.tree.stop()
             console.print("The zones are stopped.")
+            if stage.tree.endpoint:
+                console.print("What aws booted stays in that EC2, and may cost: its instances have the tag "
+                              "zones:service=aws.")
             let_go()
     return status
 
