@@ -59,7 +59,8 @@ def make_zone(folder: Path, db: Database | None = None, *, compute: Any = None,
     admin = identity.directory.rows("project", {"name": "admin"})[0]
     embedded.bootstrap(images, admin["id"])
     wrong = {"database": ""}
-    app = make_app(compute or SimpleNamespace(db=db), IdentityParts(identity), ImageParts(images, rows),
+    no_compute = SimpleNamespace(db=db, core=SimpleNamespace(zone_uuid=""))
+    app = make_app(compute or no_compute, IdentityParts(identity), ImageParts(images, rows),
                    backend=identity.tokens, policy=Policy(), checks=lambda: wrong,
                    metrics=CollectorRegistry())
     return Zone(app, db, identity, images, rows, wrong)
