@@ -4,6 +4,7 @@
     ZONES_CHAOS_STALE      seconds for which a summary of a neighbour is believed before another is read
     ZONES_CHAOS_APART      seconds between two looks for a server that a neighbour has no more
     ZONES_CHAOS_HELD       seconds that quota is held for what a neighbour may have done
+    ZONES_CHAOS_PATIENT    seconds between two tries of what often went unanswered
     ZONES_CHAOS_PROTOCOL   `2-3`: the versions of the protocol that it says it speaks
     ZONES_CHAOS_NEWER      whatever it says to another zone has more members than any zone understands
 """
@@ -24,12 +25,13 @@ from zones.forwarder.neighbour import Neighbour
 from zones.neighbours import poll
 from zones.neighbours.keeper import Keeper
 from zones.protocol import HostReport
-from zones.servers import elsewhere
+from zones.servers import elsewhere, worker
 
 
 def apply() -> None:
     """Change what the environment names."""
-    for name, change in (("LATE", _late), ("STALE", _stale), ("APART", _apart), ("HELD", _held)):
+    for name, change in (("LATE", _late), ("STALE", _stale), ("APART", _apart), ("HELD", _held),
+                         ("PATIENT", _patient)):
         value = os.environ.get(f"ZONES_CHAOS_{name}")
         if value:
             change(float(value))
@@ -79,6 +81,10 @@ def _apart(seconds: float) -> None:
 
 def _held(seconds: float) -> None:
     elsewhere.PATIENCE = seconds
+
+
+def _patient(seconds: float) -> None:
+    worker.PATIENT = seconds
 
 
 def _newer() -> None:

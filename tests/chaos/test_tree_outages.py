@@ -29,6 +29,7 @@ SECTIONS: dict[str, dict[str, Any]] = {
     "links": {"poll": 0.5, "connect": 1.0, "deadline": 2.0, "breaker": 0.2, "feed_wait": 1.0,
               "feed_interval": 0.02}}
 BOOTS, USERS = 20, 5
+PATIENT = {"ZONES_CHAOS_PATIENT": "1"}
 APART = {"ZONES_CHAOS_APART": "0.5"}
 
 
@@ -77,7 +78,7 @@ def grow(nursery: Nursery, tmp_path: Path) -> Iterator[Callable[..., Grown]]:
         traps = {name: Trap(tmp_path / name) for name in ("top", *below)}
         with tree(tmp_path, {"top": {}, **dict.fromkeys(below, ROOMY)}, [("top", name) for name in below],
                   sections=SECTIONS, roles={"top": NO_HOSTS}, make=nursery.process,
-                  envs={name: {**trap.env, **env} for name, trap in traps.items()}) as zones:
+                  envs={name: {**trap.env, **PATIENT, **env} for name, trap in traps.items()}) as zones:
             yield Grown(zones, traps)
     stack = []
 
