@@ -177,13 +177,14 @@ class Federation(RuleBasedStateMachine):
         (asker.poll if what == "poll" else asker.follow)(answerer)
         self.forest.net.fate = ""
 
-    @rule(zone=ZONE, what=st.sampled_from(["restart", "back up", "back up", "restore"]), number=NUMBER)
+    @rule(zone=ZONE, what=st.sampled_from(["restart", "back up", "restore"]), number=NUMBER)
     def suffers(self, zone: int, what: str, number: int) -> None:
         one = self.zone(zone)
         if what == "restart":
             one.start()
         elif what == "back up":
-            self.forest.back_up(one)
+            for each in self.forest.zones:
+                self.forest.back_up(each)
         else:
             self.forest.restore(one, number)
 

@@ -101,9 +101,12 @@ class _Heard:
     anew: bool
 
     def is_newer(self, row: Row) -> bool:
-        """Whether it says more than the row knows."""
-        known = row["news_version"]
-        return bool(self.doc.version != known if self.anew else self.doc.version > known)
+        """Whether it says more than the row knows. A neighbour that came back from a backup may give a
+        version that we know to something else."""
+        if self.doc.version > row["news_version"]:
+            return True
+        return self.anew and (self.doc.version < row["news_version"] or self.doc.deleted or self.doc.refused
+                              or any(row[name] != value for name, value in self.values.items()))
 
 
 def _document(conn: Connection, view: Batch, heard: _Heard, attempt: Row) -> None:

@@ -84,6 +84,19 @@ def test_when_all_is_read_anew_what_differs_counts(make: MakeParent, east: Child
     assert (parent.zone.row(server)["name"], parent.zone.row(server)["news_version"]) == ("restored", 1)
 
 
+def test_a_version_that_is_known_may_say_something_else_after_a_backup(make: MakeParent, east: Child) -> None:
+    parent = make(east)
+    server = started(parent)
+    known = parent.zone.row(server)
+    docs = [msgspec.structs.replace(east.doc(server), name="restored")]
+    assert docs[0].version == known["news_version"]
+    mirror.hear(parent.zone.core, east.zone_uuid, Changes("e2.anew", docs))
+    now = parent.zone.row(server)
+    assert now["name"] == "restored"
+    mirror.hear(parent.zone.core, east.zone_uuid, Changes("e2.anew", docs))
+    assert parent.zone.row(server) == now
+
+
 def test_the_cursor_is_kept_with_the_rows(make: MakeParent, east: Child) -> None:
     parent = make(east)
     started(parent)
