@@ -129,7 +129,9 @@ def _again(boot: Handover, known: Row) -> Answered:
 def _held(intake: _Intake, boot: Handover) -> Answered | None:
     """No to a second attempt at a server that is here; whose it is otherwise is not said."""
     row = intake.servers.get(boot.spec.id)
-    if row is None or (row["peer_id"] == intake.caller.peer and (row["deleted"] or is_refused(row))):
+    if row is None or is_refused(row):  # by another way of a diamond it may fit now; who was refused
+        return None                     # is told so by the attempt, too, when it asks again
+    if row["deleted"] and row["peer_id"] == intake.caller.peer:
         return None
     return refusal(boot.attempt, "held", "a server of that id is in this zone")
 

@@ -246,6 +246,23 @@ def test_the_servers_of_a_group_share_it_here_under_another_id(zone: ChildZone) 
     assert (found.id, found.policy, found.members) == (ids[0], "anti-affinity", [])
 
 
+def test_what_was_refused_to_one_parent_another_may_boot(zone: ChildZone) -> None:
+    """A diamond: by the second way the room may be free again. Each attempt keeps its answer."""
+    red, blue, server = zone.peer(), zone.peer(), new_id()
+    first, second = new_id(), new_id()
+    assert zone.boot(red, id=server, attempt=first).state == "accepted"
+    zone.refuse(server)
+    assert zone.boot(blue, id=server, attempt=second).state == "accepted"
+    row = zone.row(server)
+    assert (row["peer_id"], row["origin_attempt"], row["hidden"]) == (blue.peer, second, False)
+    again = zone.boot(red, id=server, attempt=first)
+    assert (again.state, again.code) == ("refused", "no_valid_host")
+    assert zone.boot(red, id=server, attempt=new_id()).code == "held"
+    (answer,) = handover.recall(zone.core, red, server, [first])
+    assert answer.gone and zone.row(server)["task_state"] != "deleting"
+    assert (zone.usage(red), zone.usage(blue)) == ((0, 0, 0), (1, 1, 512))
+
+
 def test_a_refused_server_is_nobodys_and_may_be_booted_anew(zone: ChildZone) -> None:
     peer, boot = zone.peer(), boot_of()
     handover.accept(zone.core, peer, [boot])
