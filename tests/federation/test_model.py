@@ -40,7 +40,7 @@ from zones import states
 from zones.errors import Conflict, Invalid, NotFound, OverQuota, Unavailable, Unknown
 from zones.neighbours import poll
 
-EXAMPLES, STEPS = int(os.environ.get("ZONES_MODEL_EXAMPLES", "12")), 40
+EXAMPLES, STEPS = int(os.environ.get("ZONES_MODEL_EXAMPLES", "9")), 40
 PLAIN = ("pause", "unpause", "suspend", "resume", "stop", "start", "reboot_hard", "rescue", "unrescue")
 DETAILED: dict[str, dict[str, Any]] = {
     "resize": {"flavor_id": "two"}, "confirm_resize": {}, "revert_resize": {}}
