@@ -17,6 +17,8 @@ from tests.chaos.nursery import Nursery
 from tests.treekit import NO_HOSTS, QUICK_TREE, Tree, tree
 from tests.zonekit import Client, Failed, Zone, wait_for
 
+SECTIONS = {**QUICK_TREE, "timing": {**QUICK_TREE["timing"], "capability_interval": 3.0}}
+"""What fills exactly the room must not lose a host because the machine is busy for three seconds."""
 SMALL = {"hosts": "1", "vcpus": "4", "ram": "1024", "disk": "100"}
 """Room for two servers of flavor 1."""
 Make = Callable[..., Tree]
@@ -34,7 +36,7 @@ def make(nursery: Nursery, tmp_path: Path) -> Iterator[Make]:
     """Makes trees, with the arguments of `tree`."""
     with ExitStack() as stack:
         yield lambda zones, links=(), **more: stack.enter_context(
-            tree(tmp_path, zones, links, make=nursery.process, **more))
+            tree(tmp_path, zones, links, make=nursery.process, sections=SECTIONS, **more))
 
 
 def statuses(client: Client, servers: list[str], active: int) -> list[str]:
@@ -125,7 +127,7 @@ def test_a_url_that_leads_to_another_zone_gets_no_traffic(make: Make, tmp_path: 
     client, east = zones.admin("top"), zones["east"]
     zones.peer_for("top", "east")
     east.stop()
-    other = Zone(tmp_path / "other", name="east", options=SMALL, sections=QUICK_TREE, make=nursery.process)
+    other = Zone(tmp_path / "other", name="east", options=SMALL, sections=SECTIONS, make=nursery.process)
     shutil.copytree(east.folder / "data", other.folder / "data")  # lets in the same peer, as one does
     with closing(sqlite3.connect(other.folder / "data" / "zone.sqlite")) as conn, conn:
         conn.execute("UPDATE zone SET uuid = ?", [str(uuid.uuid4())])
