@@ -41,7 +41,7 @@ def measure(lab: Lab) -> dict[str, float]:
             active = "SELECT count(*) FROM link WHERE is_active"
             until(lambda: root.ask(active)[0] == CHILDREN, "every link to be active")
             until(lambda: _idle(root, 0.5) < 400, "the root to be done with its new links")
-            busy = _idle(root, 4.0 if lab.quick else 10.0)
+            busy = _idle(root, 10.0)
     return {**found, "polling": busy, "polling_alone": alone, "mirrored": FULL * SERVERS / filled}
 
 
