@@ -72,11 +72,9 @@ class Backup:
 
 @dataclass
 class Room:
-    """Where there was room all the time since settling began: zone → flavors; and who had said no to which
-    server (zone, server) before: such a no holds until the zone tells news of itself."""
+    """Where there was room all the time since settling began: zone → flavors."""
 
     always: dict[str, set[str]] = field(default_factory=dict)
-    refused: set[tuple[str, str]] = field(default_factory=set)
 
     def look(self, zones: list[TreeZone]) -> None:
         for zone in zones:
@@ -225,8 +223,7 @@ class Forest:
                     node.service.keep_house()
             self.flow(works=False)
         failed = {server for server in self.known if self._state(server) == states.ERROR}
-        room, quiet = Room(refused={(zone.uuid, row["id"]) for zone in self.zones
-                                    for row in zone.rows(tables.server) if is_refused(row)}), 0
+        room, quiet = Room(), 0
         for number in range(most):
             self.clock.at += 11.0
             for zone in self.zones:
@@ -308,11 +305,11 @@ class Forest:
             found = [self.by_name[known.availability_zone]]
         for zone in found:
             for uuid in zone.neighbours():
-                if uuid not in reached and (uuid, server) not in room.refused:
+                if uuid not in reached:
                     reached.add(uuid)
                     found.append(self.net.zones[uuid])
         for zone in found:
-            if (zone.uuid, server) not in room.refused and (known.where != "gpu" or has_gpu(zone)):
+            if known.where != "gpu" or has_gpu(zone):
                 assert known.flavor not in room.always.get(zone.uuid, ()), (zone.name, about)
 
 
