@@ -35,6 +35,7 @@ def measure(lab: Lab) -> dict[str, float]:
             count = "SELECT count(*) FROM server"
             until(lambda: root.ask(count)[0] == FULL * SERVERS, "the root to know all servers")
             filled = time.perf_counter() - began
+            until(lambda: _idle(root, 0.5) < 150, "the root to be done with its new servers")
             found = _listed(root, 10 if lab.quick else 40)
             for number in range(FULL, CHILDREN):
                 _link(root, port, number)
