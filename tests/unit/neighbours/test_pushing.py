@@ -80,9 +80,11 @@ def test_an_image_without_a_hash_is_not_pushed() -> None:
 
 
 @pytest.mark.parametrize(("error", "final"), [
-    (NotFound("deleted", code="no_such_image"), True), (Conflict("no content", code="image_not_active"), True),
+    (NotFound("deleted", code="no_such_image"), True),
+    (Conflict("no content", code="image_not_active"), True),
     (Invalid("too large for it", code="bad_offer"), True), (Forbidden("no peer", code="not_a_peer"), True),
-    (Conflict("another push", code="image_saving"), False), (NotFound("said by what stands before it"), False),
+    (Conflict("another push", code="image_saving"), False),
+    (NotFound("said by what stands before it"), False),
     (Unavailable("down"), False), (Unknown("no answer"), False), (Unauthorized("who?", code="x"), False)])
 def test_what_can_never_be_brought_is_said_once_and_what_may_is_left_to_the_next(
         error: ZonesError, final: bool) -> None:
