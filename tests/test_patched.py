@@ -1,23 +1,18 @@
-"""The house on green threads: the unit and contract suites once more, in a patched process."""
+"""The house on green threads: the unit suites of whatever waits, locks, or talks to somebody.
 
-import os
-import subprocess
-import sys
-from pathlib import Path
+What is pure (scheduler, capabilities) and the API's handlers, which a test calls one at a time, behave
+alike on any threads: they run natively only. The contract suites are in test_patched_contracts.py.
+"""
 
 import pytest
 
 from tests.conftest import Postgres
+from tests.patched import passes_patched
 
-HOME = Path(__file__).resolve().parent.parent
+SUITES = [f"tests/unit/{name}" for name in (
+    "servers", "neighbours", "forwarder", "image", "identity", "compute", "db", "test_zone_manager.py")]
 
 
-@pytest.mark.timeout(420)
-def test_the_unit_and_contract_suites_pass_on_green_threads_too(
-        amqp_url: str, postgres: Postgres) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.green", "pytest", "-q", "-p", "no:cacheprovider", "tests/unit",
-         "tests/contract"], cwd=HOME, capture_output=True, text=True, timeout=400,
-        env={**os.environ, "ZONES_TEST_AMQP_URL": amqp_url, "ZONES_TEST_DATABASE_URL": postgres.url})
-    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
-    assert " passed" in done.stdout.splitlines()[-1]
+@pytest.mark.timeout(620)
+def test_the_unit_suites_pass_on_green_threads_too(amqp_url: str, postgres: Postgres) -> None:
+    passes_patched(SUITES, amqp_url, postgres, 600)

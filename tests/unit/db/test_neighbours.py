@@ -95,7 +95,8 @@ def test_what_is_over_is_forgotten_with_what_was_told_to_peers(database: Databas
             state="accepted", created_at=5.0, updated_at=5.0)
     add(database, tables.operation, id="old", peer_id=peer, status=202, created_at=5.0)
     assert retention.prune(database, 3600.0) == {
-        "attempts": 0, "actions": 0, "servers": 1, "incoming": 1, "operations": 1}
+        "attempts": 0, "actions": 0, "servers": 1, "incoming": 1, "operations": 1,
+        "images": 0}
     assert [row["id"] for row in database.run(
         lambda conn: conn.execute(sa.select(tables.server)).mappings().all())] == [kept]
     assert database.run(lambda conn: conn.execute(sa.select(tables.zone.c.feed_floor)).scalar()) == 9

@@ -322,7 +322,8 @@ def act(world: World, what: str, *args: str) -> None:
         case "mirror fails":
             copy.trouble = [Unavailable("the database is away")]
         case "repeat" if epoch_of(copy.cursor) == f"e{child.epoch}" and ANEW not in copy.cursor:
-            copy.cursor = f"e{child.epoch}.{max(child.floor, int(copy.cursor.rpartition('.')[2]) - 2)}"
+            at = int(copy.cursor.rpartition(".")[2])  # never forward: that would skip what was not heard
+            copy.cursor = f"e{child.epoch}.{min(at, max(child.floor, at - 2))}"
         case "silent":
             child.silent_on = {args[0]}
         case "empty":
