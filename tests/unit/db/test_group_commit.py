@@ -22,11 +22,15 @@ class Disk:
     def __init__(self) -> None:
         self.free = threading.Event()
         self.free.set()
+        self.begins = threading.Event()
+        self.begins.set()
         self.calls: list[str] = []
         self.broken = False
 
     def __call__(self, job: Callable[[], Any]) -> Any:
         self.calls.append(job.__name__)
+        if job.__name__ == "begin":
+            assert self.begins.wait(10)
         if job.__name__ == "commit":
             assert self.free.wait(10)
             if self.broken:
@@ -166,11 +170,13 @@ def test_while_another_process_writes_only_the_lane_waits(
         database: Database, disk: Disk, tmp_path: Path) -> None:
     other = sqlite3.connect(tmp_path / "some.sqlite", isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
+    disk.begins.clear()  # this lane has no native thread of its own: it waits here instead of in SQLite
     thread = threading.Thread(target=database.run, args=(add, "patient"))
     thread.start()
     wait_for(lambda: "begin" in disk.calls, "the lane waits")
     assert thread.is_alive()
     other.execute("COMMIT")
+    disk.begins.set()
     thread.join(10)
     disk.calls.clear()
     assert database.run(names) == {"patient"}
