@@ -1,12 +1,11 @@
 """The options of the simulated driver: text in, hosts and times out, or an error that names the option."""
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from zones.compute.driver import HostInventory
-from zones.errors import Invalid
+from zones.compute.options import bad, number
 
 MAX_HOSTS = 65536
 """So that each host keeps a range of at least 254 addresses within 10.0.0.0/8."""
@@ -33,7 +32,7 @@ def parse(service: str, given: Mapping[str, object]) -> Options:
     options = {name: str(value).strip() for name, value in given.items()}
     for name in options:
         if name not in _PLAIN + _OTHER and not re.fullmatch(r"capability\.[^.\s=]+", name):
-            raise _bad(name, f"there is no such option; the options are {', '.join(_PLAIN + _OTHER)} "
+            raise bad(name, f"there is no such option; the options are {', '.join(_PLAIN + _OTHER)} "
                              "and capability.KEY")
     capabilities = {name.partition(".")[2]: _values(name, text)
                     for name, text in options.items() if name.startswith("capability.")}
@@ -49,9 +48,9 @@ def parse(service: str, given: Mapping[str, object]) -> Options:
 
 def rate(name: str, text: str) -> float:
     """A share from 0 to 1. Raises `Invalid` that names the option."""
-    value = _number(name, text)
+    value = number(name, text)
     if not 0 <= value <= 1:
-        raise _bad(name, f"{text!r} is not between 0 and 1")
+        raise bad(name, f"{text!r} is not between 0 and 1")
     return value
 
 
@@ -70,23 +69,23 @@ def _profile(service: str, options: Mapping[str, str],
              capabilities: dict[str, list[str]]) -> list[HostInventory]:
     for name in _PLAIN:
         if name in options:
-            raise _bad(name, "say either this or `profile`, not both")
+            raise bad(name, "say either this or `profile`, not both")
     hosts: list[HostInventory] = []
     for text in options["profile"].split(","):
         group = _GROUP.fullmatch(text.strip())
         if group is None:
-            raise _bad("profile", f"{text.strip()!r} is not COUNT*VCPUS:RAM:DISK[@ZONE][+KEY=VALUE;VALUE]…")
+            raise bad("profile", f"{text.strip()!r} is not COUNT*VCPUS:RAM:DISK[@ZONE][+KEY=VALUE;VALUE]…")
         offers = dict(capabilities)
         for pair in filter(None, group["capabilities"].split("+")):
             key, separator, values = pair.partition("=")
             if not separator or not key.strip():
-                raise _bad("profile", f"{pair!r} is not KEY=VALUE;VALUE")
+                raise bad("profile", f"{pair!r} is not KEY=VALUE;VALUE")
             offers[key.strip()] = _values("profile", values)
         count = _whole("profile", group["count"], 1, MAX_HOSTS)
         vcpus, ram = (_whole("profile", group[part], 1, 2**40) for part in ("vcpus", "ram"))
         disk = _whole("profile", group["disk"], 0, 2**40)
         if len(hosts) + count > MAX_HOSTS:
-            raise _bad("profile", f"more than {MAX_HOSTS} hosts")
+            raise bad("profile", f"more than {MAX_HOSTS} hosts")
         hosts += [HostInventory(_host_name(service, number), vcpus, ram, disk,
                                 (group["zone"] or "nova").strip(), capabilities=offers)
                   for number in range(len(hosts), len(hosts) + count)]
@@ -100,34 +99,20 @@ def _host_name(service: str, number: int) -> str:
 def _values(name: str, text: str) -> list[str]:
     values = [value.strip() for value in text.split(";") if value.strip()]
     if not values:
-        raise _bad(name, "it has no value; give one or more, separated by ';'")
+        raise bad(name, "it has no value; give one or more, separated by ';'")
     return values
 
 
 def _seconds(name: str, text: str) -> tuple[float, float]:
     least, separator, most = text.partition("-")
-    low = _number(name, least)
-    high = _number(name, most) if separator else low
+    low = number(name, least)
+    high = number(name, most) if separator else low
     if not 0 <= low <= high <= 86400:
-        raise _bad(name, f"{text!r} is not SECONDS or LEAST-MOST within a day")
+        raise bad(name, f"{text!r} is not SECONDS or LEAST-MOST within a day")
     return low, high
 
 
 def _whole(name: str, text: str, least: int, most: int) -> int:
     if not re.fullmatch(r"[0-9]{1,15}", text) or not least <= int(text) <= most:
-        raise _bad(name, f"{text!r} is not a whole number from {least} to {most}")
+        raise bad(name, f"{text!r} is not a whole number from {least} to {most}")
     return int(text)
-
-
-def _number(name: str, text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError as error:
-        raise _bad(name, f"{text!r} is not a number") from error
-    if not math.isfinite(value):
-        raise _bad(name, f"{text!r} is not a finite number")
-    return value
-
-
-def _bad(name: str, reason: str) -> Invalid:
-    return Invalid(f"driver option {name!r}: {reason}", code="bad_option", option=name)

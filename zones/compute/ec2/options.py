@@ -3,7 +3,6 @@
 `docs/ec2.md` explains each. Nothing here speaks to EC2.
 """
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from zones.errors import Invalid
+from zones.compute.options import bad, number
 
 _NAMED = ("image.", "security_group.", "price.")
 _PLAIN = ("region", "endpoint_url", "access_key", "secret_key", "session_token", "profile", "image", "zones",
@@ -82,7 +81,7 @@ def parse(given: Mapping[str, object]) -> Options:
     options = {name: str(value).strip() for name, value in given.items()}
     for name in options:
         if name not in _PLAIN and not any(name.startswith(one) and name != one for one in _NAMED):
-            raise _bad(name, f"there is no such option; the options are {', '.join(_PLAIN)}, image.IMAGE, "
+            raise bad(name, f"there is no such option; the options are {', '.join(_PLAIN)}, image.IMAGE, "
                              "security_group.NAME and price.TYPE")
     return Options(
         access=_access(options),
@@ -104,16 +103,16 @@ def parse(given: Mapping[str, object]) -> Options:
 
 def _access(options: Mapping[str, str]) -> Access:
     if not re.fullmatch(r"[a-z]{2,}(-[a-z]+)+-\d+", options.get("region", "")):
-        raise _bad("region", "name the AWS region whose instances this service runs, as in eu-central-1")
+        raise bad("region", "name the AWS region whose instances this service runs, as in eu-central-1")
     endpoint = options.get("endpoint_url") or None
     if endpoint is not None and (urlsplit(endpoint).scheme not in ("http", "https")
                                  or not urlsplit(endpoint).hostname):
-        raise _bad("endpoint_url", f"{endpoint!r} is no http or https URL")
+        raise bad("endpoint_url", f"{endpoint!r} is no http or https URL")
     access, secret = options.get("access_key") or None, options.get("secret_key") or None
     if (access is None) != (secret is None):
-        raise _bad("access_key", "give both access_key and secret_key, or neither")
+        raise bad("access_key", "give both access_key and secret_key, or neither")
     if access is not None and options.get("profile"):
-        raise _bad("profile", "say either this or access_key and secret_key, not both")
+        raise bad("profile", "say either this or access_key and secret_key, not both")
     return Access(options["region"], endpoint, options.get("profile") or None, access, secret,
                   options.get("session_token") or None, _seconds(options, "patience", 60.0))
 
@@ -128,11 +127,11 @@ def _prices(options: Mapping[str, str]) -> dict[str, float]:
         try:
             lines = Path(options["prices"]).read_text().splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise _bad("prices", f"can't read {options['prices']}: {error}") from error
+            raise bad("prices", f"can't read {options['prices']}: {error}") from error
         for number, line in enumerate(lines, 1):
             words = line.partition("#")[0].split()
             if words and len(words) != 2:
-                raise _bad("prices", f"line {number} is not «TYPE PRICE»")
+                raise bad("prices", f"line {number} is not «TYPE PRICE»")
             if words:
                 prices[words[0]] = _price("prices", words[1])
     for name, text in _named(options, "price."):
@@ -141,15 +140,15 @@ def _prices(options: Mapping[str, str]) -> dict[str, float]:
 
 
 def _price(name: str, text: str) -> float:
-    value = _number(name, text)
+    value = number(name, text)
     if value < 0:
-        raise _bad(name, f"{text!r} is below 0")
+        raise bad(name, f"{text!r} is below 0")
     return value
 
 
 def _id(name: str, kind: str, text: str) -> str:
     if not re.fullmatch(_IDS[kind], text):
-        raise _bad(name, f"{text!r} is not the id of an EC2 {kind}")
+        raise bad(name, f"{text!r} is not the id of an EC2 {kind}")
     return text
 
 
@@ -157,33 +156,19 @@ def _values(options: Mapping[str, str], name: str) -> tuple[str, ...]:
     text = options.get(name, "")
     values = tuple(value.strip() for value in text.split(";") if value.strip())
     if name in options and not values:
-        raise _bad(name, "it has no value; give one or more, separated by ';'")
+        raise bad(name, "it has no value; give one or more, separated by ';'")
     return values
 
 
 def _whole(options: Mapping[str, str], name: str, default: int) -> int:
     text = options.get(name, str(default))
     if not re.fullmatch(r"[0-9]{1,12}", text):
-        raise _bad(name, f"{text!r} is not a whole number from 0 up")
+        raise bad(name, f"{text!r} is not a whole number from 0 up")
     return int(text)
 
 
 def _seconds(options: Mapping[str, str], name: str, default: float) -> float:
-    value = _number(name, options.get(name, str(default)))
+    value = number(name, options.get(name, str(default)))
     if not 0 < value <= 86400:
-        raise _bad(name, f"{options[name]!r} is not a number of seconds within a day")
+        raise bad(name, f"{options[name]!r} is not a number of seconds within a day")
     return value
-
-
-def _number(name: str, text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError as error:
-        raise _bad(name, f"{text!r} is not a number") from error
-    if not math.isfinite(value):
-        raise _bad(name, f"{text!r} is not a finite number")
-    return value
-
-
-def _bad(name: str, reason: str) -> Invalid:
-    return Invalid(f"driver option {name!r}: {reason}", code="bad_option", option=name)
